@@ -1,0 +1,180 @@
+//! The validated settings: what every command works from. Nothing here is optional that a command needs, and nothing
+//! here was taken over from the file without having been checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use std::collections::BTreeMap;
+
+/// Everything that the configuration says, checked and with defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `[watch]`.
+    pub watch: Watch,
+    /// `[full-sync]`.
+    pub full_sync: FullSync,
+    /// `[history]`.
+    pub history: History,
+    /// `[metrics]`.
+    pub metrics: Metrics,
+    /// `[targets.NAME]`, by name.
+    pub targets: BTreeMap<String, Target>,
+    /// `[sources.NAME]`, by name.
+    pub sources: BTreeMap<String, Source>,
+}
+
+/// How rsync is run against one target: `[rsync]` with the overrides of `[targets.NAME.rsync]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rsync {
+    /// The user name for the daemon.
+    pub user: Option<String>,
+    /// The file whose first line is the password. Its content never enters this process's memory for long: rsync reads it.
+    pub password_file: Option<PathBuf>,
+    /// With no data for this long a job is given up. At least one second.
+    pub timeout: Duration,
+    /// How long to wait for the connection. At least one second.
+    pub connect_timeout: Duration,
+    /// Bytes per second for one mirror, all its jobs together.
+    pub bwlimit: Option<u64>,
+    /// How many rsync clients work for one mirror at the same time.
+    pub jobs: Jobs,
+    /// Further rsync options; each was checked against the list of those that cannot do harm.
+    pub extra_args: Vec<String>,
+}
+
+/// The number of parallel rsync clients per mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jobs {
+    /// Chosen from the cores and the measured round-trip time.
+    Auto,
+    /// Exactly this many, at least one.
+    Fixed(usize),
+}
+
+/// `[watch]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watch {
+    /// Flush when nothing changed for this long...
+    pub delay: Duration,
+    /// ...or when the oldest change is this old.
+    pub max_delay: Duration,
+    /// Which kernel interface reports the changes.
+    pub backend: Backend,
+    /// What is compared when `watch` starts.
+    pub start: Start,
+    /// How many changed paths are remembered one by one per mirror before directories are folded. At least 16.
+    pub max_pending: usize,
+}
+
+/// The kernel interface that reports changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// fanotify where it works, else inotify.
+    Auto,
+    /// fanotify, or an error.
+    Fanotify,
+    /// inotify.
+    Inotify,
+}
+
+/// What `watch` compares when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Everything.
+    Full,
+    /// What changed since the mirror was last known to be equal.
+    Changed,
+    /// Nothing.
+    None,
+}
+
+/// `[full-sync]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FullSync {
+    /// A pass that takes longer is stopped.
+    pub timeout: Duration,
+    /// How often a full pass is wanted.
+    pub every: Duration,
+    /// More deletions than this are refused.
+    pub max_delete: MaxDelete,
+    /// A program with its arguments that runs before the pass of each source. Empty: none.
+    pub before: Vec<String>,
+    /// A program with its arguments that runs after it. Empty: none.
+    pub after: Vec<String>,
+}
+
+/// A limit for deletions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxDelete {
+    /// This many paths.
+    Count(u64),
+    /// This share of the mirror, in percent, 0 to 100.
+    Percent(f64),
+}
+
+/// `[history]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// Days that replaced and deleted files are kept; 0 keeps none at all.
+    pub keep_days: u32,
+    /// How long `watch` may collect in one bucket; zero: a bucket per batch.
+    pub resolution: Duration,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metrics {
+    /// Where the Prometheus text file is written; nowhere when absent.
+    pub textfile_dir: Option<PathBuf>,
+}
+
+/// `[targets.NAME]`: where mirrors go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is.
+    pub place: Place,
+    /// How rsync is run for it.
+    pub rsync: Rsync,
+}
+
+/// Where a target is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A module of rsync daemons; every host gets a full copy.
+    Daemon {
+        /// The module.
+        module: String,
+        /// The hosts, at least one.
+        hosts: Vec<Host>,
+    },
+    /// A local directory that is used like a module root. Absolute.
+    Directory(PathBuf),
+}
+
+/// A daemon's address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Host {
+    /// Name or address; an IPv6 address without its brackets.
+    pub name: String,
+    /// The port, 873 unless given.
+    pub port: u16,
+}
+
+/// `[sources.NAME]`: a local tree that is mirrored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Its name, which is its directory on the targets: a plain path component.
+    pub name: String,
+    /// The root of the tree: absolute, without `.` and `..`.
+    pub path: PathBuf,
+    /// The names of the targets, at least one, each defined.
+    pub targets: Vec<String>,
+    /// What is left out everywhere, in rsync's pattern language.
+    pub exclude: Vec<String>,
+    /// What is left out in real time only.
+    pub watch_exclude: Vec<String>,
+    /// A file below the root without which nothing is done.
+    pub marker: Option<PathBuf>,
+}

@@ -1,0 +1,3 @@
+//! The `sersync` program: parse, dispatch, exit code.
+
+fn main() {}
