@@ -2,5 +2,22 @@
 //!
 //! Data flows one way: settings become scopes, scopes become rsync jobs, jobs have outcomes, outcomes are reported.
 
+pub mod backoff;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod dirty;
+pub mod events;
+pub mod executor;
 pub mod exit;
+pub mod guard;
+pub mod history;
+pub mod mirror;
+pub mod pass;
+pub mod report;
+pub mod rsync;
+pub mod scope;
+pub mod signals;
+pub mod state;
+pub mod tree;
+pub mod watch;

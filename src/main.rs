@@ -1,3 +1,9 @@
 //! The `sersync` program: parse, dispatch, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    sersync::commands::run(&sersync::cli::Cli::parse())
+}

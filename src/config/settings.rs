@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 /// Everything that the configuration says, checked and with defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// `[rsync]`: what a target starts from before its own overrides.
+    pub rsync: Rsync,
     /// `[watch]`.
     pub watch: Watch,
     /// `[full-sync]`.

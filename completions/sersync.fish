@@ -1,0 +1,105 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_sersync_global_optspecs
+    string join \n c/config= state-dir= v/verbose q/quiet h/help V/version
+end
+
+function __fish_sersync_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_sersync_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_sersync_using_subcommand
+    set -l cmd (__fish_sersync_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c sersync -n "__fish_sersync_needs_command" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_needs_command" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_needs_command" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_needs_command" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sersync -n "__fish_sersync_needs_command" -s V -l version -d 'Print version'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "watch" -d 'Mirror changes as they happen'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "config" -d 'Check or show the configuration'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "completions" -d 'Print the tab completion for a shell'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "generate" -d 'Write manual pages and completions'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l from -d 'A directory to mirror that is not in the configuration' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory .../NAME. May be repeated' -r
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l password-file -d 'The file that holds the password for --to' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l lock-wait -d 'Wait this long for another run on the same mirror to end [default: not at all]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s n -l dry-run -d 'Show what would be done, and change nothing'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l json -d 'Print one JSON object per mirror'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l from -d 'A directory to mirror that is not in the configuration' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory .../NAME. May be repeated' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l password-file -d 'The file that holds the password for --to' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l lock-wait -d 'Wait this long for another run on the same mirror to end [default: not at all]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l for -d 'End after this time' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l batches -d 'End when every mirror got this many batches of changes' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l until-idle -d 'End when nothing changed for this long and nothing is left to send' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l drain-timeout -d 'At the end, send what is pending for at most this long' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -s n -l dry-run -d 'Show what would be done, and change nothing'
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "show" -d 'Print the validated configuration with all defaults filled in'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'As JSON instead of TOML'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print the validated configuration with all defaults filled in'
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -s h -l help -d 'Print help'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "config" -d 'Check or show the configuration'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print the validated configuration with all defaults filled in'

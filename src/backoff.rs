@@ -1,0 +1,49 @@
+//! How long to wait before the next attempt: twice as long each time, up to a limit, and never all at the same moment.
+
+use std::time::Duration;
+
+/// The waits of one series of failures.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    /// Waits start at `first` and end at `longest`.
+    #[must_use]
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Backoff { first, longest, failures: 0 }
+    }
+
+    /// The wait after one more failure. A quarter of it is left to chance, so that many mirrors that lost the same
+    /// daemon do not all come back at once.
+    pub fn next(&mut self) -> Duration {
+        let doubled = self.first.saturating_mul(2_u32.saturating_pow(self.failures));
+        self.failures = self.failures.saturating_add(1);
+        doubled.min(self.longest).mul_f64(0.75 + 0.25 * fastrand::f64())
+    }
+
+    /// It worked: the next failure starts a new series.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_limit_and_start_again() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+            let wait = backoff.next().as_secs_f64();
+            assert!(wait <= expected && wait >= expected * 0.75, "{wait} for {expected}");
+        }
+        (0..100).for_each(|_| assert!(backoff.next() <= Duration::from_secs(60)));
+        backoff.reset();
+        assert!(backoff.next() <= Duration::from_secs(1));
+    }
+}

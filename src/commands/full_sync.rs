@@ -1,0 +1,160 @@
+//! `full-sync`: one pass over every mirror that was asked for, all endpoints at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use log::{Level, debug, error, log_enabled};
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::End;
+use super::setup::{self, Setup};
+use crate::cli::{Cli, FullSyncArgs};
+use crate::executor::{Executor, Mode};
+use crate::exit::{Exit, Failure};
+use crate::guard::{self, EmptySource};
+use crate::history::keeper::Keeper;
+use crate::mirror::Mirror;
+use crate::report::summary::Summary;
+use crate::report::{self, text};
+use crate::rsync::children::Children;
+use crate::rsync::output::Change;
+use crate::state::lock::{Kind, Lock};
+use crate::{pass, signals};
+
+/// Mirrors that are worked on at the same time; each is an rsync with its daemon's processes.
+const MOST_AT_ONCE: usize = 16;
+/// How long a stopped rsync may take to clean up before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
+    let setup = setup::prepare(cli, &args.selection)?;
+    let children = Arc::new(Children::default());
+    let ended_by = Arc::new(AtomicI32::new(0));
+    {
+        let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
+        signals::install(Arc::clone(&children), move |signal| {
+            ended_by.store(signal, Ordering::Relaxed);
+            children.close();
+            children.signal(Signal::TERM);
+        })?;
+    }
+    let summaries = all(&setup, args, &children);
+    let show =
+        log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn)) || args.writing.dry_run;
+    for summary in &summaries {
+        summary.log_errors();
+        if args.json {
+            report::print(&(summary.json() + "\n"))?;
+        } else if show {
+            report::print(&(summary.line() + "\n"))?;
+        }
+    }
+    Ok(match ended_by.load(Ordering::Relaxed) {
+        0 => End::Exit(Exit::merge(summaries.iter().map(|summary| summary.exit))),
+        signal => End::Signal(signal),
+    })
+}
+
+/// Works on all mirrors until they are done or the time is over.
+fn all(setup: &Setup, args: &FullSyncArgs, children: &Children) -> Vec<Summary> {
+    let guarded = guard_sources(setup, args);
+    let queue: Mutex<VecDeque<&Mirror>> = Mutex::new(setup.mirrors.iter().collect());
+    let (done, results) = mpsc::channel();
+    let mut summaries = thread::scope(|scope| {
+        for _ in 0..setup.mirrors.len().min(MOST_AT_ONCE) {
+            let (done, queue, guarded) = (done.clone(), &queue, &guarded);
+            scope.spawn(move || {
+                while let Some(mirror) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() } {
+                    let summary = match guarded.get(&mirror.source.name) {
+                        Some(failure) => Summary::not_begun(mirror, failure),
+                        None => one(setup, args, mirror, children),
+                    };
+                    // The receiver lives as long as this scope.
+                    let _ = done.send(summary);
+                }
+            });
+        }
+        drop(done);
+        collect(&results, children, setup.settings.full_sync.timeout)
+    });
+    summaries.sort_by(|a, b| a.mirror.cmp(&b.mirror));
+    summaries
+}
+
+/// The sources that must not be mirrored now, with the reason.
+fn guard_sources(setup: &Setup, args: &FullSyncArgs) -> BTreeMap<String, Failure> {
+    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
+    let mut refused = BTreeMap::new();
+    for mirror in &setup.mirrors {
+        if let Err(failure) = guard::check_source(&mirror.source, empty) {
+            refused.insert(mirror.source.name.clone(), failure);
+        }
+    }
+    refused
+}
+
+/// Gathers the results; when the time is over the rest is stopped, first kindly.
+fn collect(results: &mpsc::Receiver<Summary>, children: &Children, timeout: Duration) -> Vec<Summary> {
+    let mut summaries = Vec::new();
+    let mut deadline = Instant::now() + timeout;
+    let mut steps = [Signal::TERM, Signal::KILL].into_iter();
+    loop {
+        match results.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(summary) => summaries.push(summary),
+            Err(RecvTimeoutError::Disconnected) => return summaries,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(signal) = steps.next() {
+                    error!("the pass takes longer than `timeout` in [full-sync]: stopping it");
+                    children.close();
+                    children.signal(signal);
+                }
+                deadline = Instant::now() + GRACE;
+            }
+        }
+    }
+}
+
+/// One mirror, from its lock to its result.
+fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children) -> Summary {
+    let begun = Instant::now();
+    let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
+    // A dry run changes nothing, so it disturbs nobody.
+    let lock = (mode == Mode::Real)
+        .then(|| Lock::take(&setup.state, mirror, Kind::Pass, args.writing.lock_wait, || children.is_closed()))
+        .transpose();
+    let _lock = match lock {
+        Ok(lock) => lock,
+        Err(failure) => return Summary::not_begun(mirror, &failure),
+    };
+    let history = match setup.settings.history.keep_days {
+        0 => Keeper::none(),
+        _ => Keeper::new(setup.state.clone(), Duration::MAX),
+    };
+    let mut executor = Executor::new(mirror, children, mode, history);
+    let (outcome, tally) = pass::run(&mut executor, children, &mut |change, path| match mode {
+        Mode::DryRun => list(mirror, args.json, change, path),
+        Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),
+    });
+    Summary::new(mirror, outcome, tally, begun.elapsed())
+}
+
+/// One line of a dry run.
+fn list(mirror: &Mirror, as_json: bool, change: Change, path: &Path) {
+    let line = if as_json {
+        json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word(), "path": text::path(path) })
+            .to_string()
+    } else {
+        format!("{mirror}: {:6} {}", change.word(), text::path(path))
+    };
+    if let Err(e) = report::print(&(line + "\n")) {
+        error!("the list cannot be written: {e}");
+    }
+}

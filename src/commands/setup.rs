@@ -1,0 +1,52 @@
+//! What every command that talks to endpoints does first: settings, mirrors, and the checks that need no network.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Selection};
+use crate::config::settings::Settings;
+use crate::config::{self, adhoc, locate, password};
+use crate::mirror::{Endpoint, Mirror};
+use crate::rsync::version;
+use crate::state::StateDir;
+
+/// What a command works with.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// The validated settings.
+    pub(super) settings: Settings,
+    /// The mirrors that were asked for, at least one.
+    pub(super) mirrors: Vec<Mirror>,
+    /// Where locks and memories are.
+    pub(super) state: StateDir,
+}
+
+/// Everything that can be checked before anything is touched.
+pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
+    let settings = match &selection.from {
+        Some(from) => {
+            let base = cli.config.as_deref().map(config::load).transpose()?;
+            adhoc::adhoc(from, &selection.to, selection.password_file.as_deref(), base.as_ref())?
+        }
+        None => load(cli)?,
+    };
+    let mirrors = Mirror::select(&settings, &selection.sources)?;
+    for file in password_files(&mirrors) {
+        password::check(file)?;
+    }
+    version::check()?;
+    let state = StateDir::open(cli.state_dir.as_deref())?;
+    Ok(Setup { settings, mirrors, state })
+}
+
+/// The configuration file's settings.
+pub(super) fn load(cli: &Cli) -> Result<Settings> {
+    Ok(config::load(&locate::locate(cli.config.as_deref())?)?)
+}
+
+/// The password files that these mirrors need, each once.
+pub(super) fn password_files(mirrors: &[Mirror]) -> BTreeSet<&std::path::Path> {
+    let daemons = mirrors.iter().filter(|mirror| matches!(mirror.endpoint, Endpoint::Daemon { .. }));
+    daemons.filter_map(|mirror| mirror.rsync.password_file.as_deref()).collect()
+}

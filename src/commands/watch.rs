@@ -1,0 +1,100 @@
+//! `watch`: mirrors changes as they happen.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+
+use anyhow::Result;
+use log::{debug, error};
+
+use super::End;
+use super::setup::{self, Setup};
+use crate::cli::{Cli, WatchArgs};
+use crate::executor::Mode;
+use crate::exit::{Exit, Failure};
+use crate::guard::{self, EmptySource};
+use crate::mirror::Mirror;
+use crate::report::{self, text};
+use crate::rsync::children::Children;
+use crate::rsync::output::Change;
+use crate::signals;
+use crate::state::lock::{Kind, Lock};
+use crate::watch::{Bounds, Engine, News};
+
+pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
+    let setup = setup::prepare(cli, &args.selection)?;
+    let children = Arc::new(Children::default());
+    let (tell, news) = mpsc::channel();
+    signals::install(Arc::clone(&children), {
+        let tell = tell.clone();
+        move |signal| {
+            // When nobody listens any more, the end has come already.
+            let _ = tell.send(News::Signal(signal));
+        }
+    })?;
+    let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
+    let (mirrors, _locks, mut exits) = admitted(&setup, args, mode);
+    if mirrors.is_empty() {
+        return Ok(End::Exit(Exit::merge(exits)));
+    }
+    let engine = Engine {
+        settings: &setup.settings,
+        state: &setup.state,
+        children: &children,
+        mode,
+        bounds: Bounds {
+            run_for: args.run_for,
+            batches: args.batches,
+            until_idle: args.until_idle,
+            drain_timeout: args.drain_timeout,
+        },
+        on_item: if mode == Mode::DryRun { list } else { log_item },
+    };
+    let outcome = engine.run(&mirrors, &news, &tell)?;
+    exits.extend(&outcome.exits);
+    Ok(match (outcome.signal, Exit::merge(exits)) {
+        (Some(signal), Exit::Done) => End::Signal(signal),
+        // What was left undone is more important than why it ended.
+        (_, exit) => End::Exit(exit),
+    })
+}
+
+/// The mirrors that may be worked on, with their locks; for the others, what they would exit with.
+fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<Mirror>, Vec<Lock>, Vec<Exit>) {
+    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
+    let (mut mirrors, mut locks, mut exits) = (Vec::new(), Vec::new(), Vec::new());
+    let mut guarded: BTreeMap<&str, Result<(), Exit>> = BTreeMap::new();
+    for mirror in &setup.mirrors {
+        let source = &mirror.source;
+        let guard = *guarded.entry(&source.name).or_insert_with(|| guard::check_source(source, empty).map_err(told));
+        let admitted = guard.and_then(|()| match mode {
+            Mode::DryRun => Ok(None),
+            Mode::Real => {
+                Lock::take(&setup.state, mirror, Kind::Watch, args.writing.lock_wait, || false).map(Some).map_err(told)
+            }
+        });
+        match admitted {
+            Ok(lock) => {
+                mirrors.push(mirror.clone());
+                locks.extend(lock);
+            }
+            Err(exit) => exits.push(exit),
+        }
+    }
+    (mirrors, locks, exits)
+}
+
+fn told(failure: Failure) -> Exit {
+    error!("{}", failure.message);
+    failure.exit
+}
+
+fn log_item(mirror: &Mirror, change: Change, path: &Path) {
+    debug!("{mirror}: {} {}", change.word(), text::path(path));
+}
+
+fn list(mirror: &Mirror, change: Change, path: &Path) {
+    if let Err(e) = report::print(&format!("{mirror}: {:6} {}\n", change.word(), text::path(path))) {
+        error!("the list cannot be written: {e}");
+    }
+}

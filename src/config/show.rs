@@ -1,0 +1,259 @@
+//! The validated settings as TOML and as JSON, with all defaults filled in, in the shape of the configuration file: the
+//! TOML form loads again as the same settings. There is no secret in it, only the path of the password file.
+//!
+//! A path that is not UTF-8 can come from the command line only; it is shown with replacement characters.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use toml::{Spanned, Value};
+
+use super::settings::{FullSync, Jobs, MaxDelete, Place, Rsync, Settings, Source, Target, Watch};
+use super::units::{Size, Span};
+use super::validate::{BACKENDS, NO_LIMIT, STARTS};
+use super::written::{self, Text, Texts};
+
+/// The settings as a configuration file.
+///
+/// # Errors
+///
+/// When the TOML writer fails, which it has no reason to do.
+pub fn as_toml(settings: &Settings) -> anyhow::Result<String> {
+    toml::to_string(&written(settings)).context("failed to write the settings as TOML")
+}
+
+/// The settings as one JSON object with the same keys; what is not set is `null`.
+///
+/// # Errors
+///
+/// When the JSON writer fails, which it has no reason to do.
+pub fn as_json(settings: &Settings) -> anyhow::Result<String> {
+    serde_json::to_string_pretty(&written(settings)).context("failed to write the settings as JSON")
+}
+
+/// What would have to be written for these settings.
+fn written(settings: &Settings) -> written::Config {
+    let targets = settings.targets.iter().map(|(name, value)| (text(name), target(value)));
+    let sources = settings.sources.iter().map(|(name, value)| (text(name), source(value)));
+    written::Config {
+        rsync: Some(rsync(&settings.rsync)),
+        watch: Some(watch(&settings.watch)),
+        full_sync: Some(full_sync(&settings.full_sync)),
+        history: Some(written::History {
+            keep_days: Some(placed(settings.history.keep_days.into())),
+            resolution: Some(text(&Span(settings.history.resolution))),
+        }),
+        metrics: Some(written::Metrics { textfile_dir: settings.metrics.textfile_dir.as_deref().map(path) }),
+        targets: Some(targets.collect::<BTreeMap<_, _>>()),
+        sources: Some(sources.collect::<BTreeMap<_, _>>()),
+    }
+}
+
+fn rsync(rsync: &Rsync) -> written::Rsync {
+    written::Rsync {
+        user: rsync.user.as_ref().map(text),
+        password_file: rsync.password_file.as_deref().map(path),
+        timeout: Some(text(&Span(rsync.timeout))),
+        connect_timeout: Some(text(&Span(rsync.connect_timeout))),
+        bwlimit: Some(rsync.bwlimit.map_or_else(|| text(NO_LIMIT), |bytes| text(&Size(bytes)))),
+        jobs: Some(placed(match rsync.jobs {
+            Jobs::Auto => Value::from("auto"),
+            Jobs::Fixed(number) => number_or_text(number as u64),
+        })),
+        extra_args: Some(texts(&rsync.extra_args)),
+    }
+}
+
+fn watch(watch: &Watch) -> written::Watch {
+    written::Watch {
+        delay: Some(text(&Span(watch.delay))),
+        max_delay: Some(text(&Span(watch.max_delay))),
+        backend: word(&BACKENDS, &watch.backend),
+        start: word(&STARTS, &watch.start),
+        max_pending: Some(placed(i64::try_from(watch.max_pending).unwrap_or(i64::MAX))),
+    }
+}
+
+fn full_sync(full_sync: &FullSync) -> written::FullSync {
+    written::FullSync {
+        timeout: Some(text(&Span(full_sync.timeout))),
+        every: Some(text(&Span(full_sync.every))),
+        max_delete: Some(placed(match full_sync.max_delete {
+            MaxDelete::Count(count) => number_or_text(count),
+            share @ MaxDelete::Percent(_) => Value::from(share.to_string()),
+        })),
+        before: Some(placed(full_sync.before.clone())),
+        after: Some(placed(full_sync.after.clone())),
+    }
+}
+
+fn target(target: &Target) -> written::Target {
+    let rsync = Some(rsync(&target.rsync));
+    match &target.place {
+        Place::Directory(directory) => {
+            written::Target { path: Some(path(directory)), rsync, ..written::Target::default() }
+        }
+        Place::Daemon { module, hosts } => {
+            written::Target { module: Some(text(module)), hosts: Some(placed(texts(hosts))), path: None, rsync }
+        }
+    }
+}
+
+fn source(source: &Source) -> written::Source {
+    written::Source {
+        path: Some(path(&source.path)),
+        targets: Some(placed(texts(&source.targets))),
+        exclude: Some(texts(&source.exclude)),
+        marker: source.marker.as_deref().map(path),
+        watch: Some(written::SourceWatch { exclude: Some(texts(&source.watch_exclude)) }),
+    }
+}
+
+/// A value of the written form; its place means nothing here.
+fn placed<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}
+
+fn text(value: &(impl ToString + ?Sized)) -> Text {
+    placed(value.to_string())
+}
+
+fn texts<T: ToString>(values: &[T]) -> Texts {
+    values.iter().map(text).collect()
+}
+
+fn path(path: &Path) -> Text {
+    text(&path.display())
+}
+
+fn word<T: PartialEq>(table: &[(&str, T)], value: &T) -> Option<Text> {
+    table.iter().find(|(_, known)| known == value).map(|(name, _)| text(*name))
+}
+
+/// TOML's integers end at 2^63; a text reads back beyond that.
+fn number_or_text(number: u64) -> Value {
+    i64::try_from(number).map_or_else(|_| Value::from(number.to_string()), Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::{Backend, History, Host, Metrics, Start};
+    use super::*;
+    use crate::config::{EXAMPLE, parse};
+    use proptest::prelude::*;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    fn secs() -> impl Strategy<Value = Duration> {
+        (1u64..10_000_000).prop_map(Duration::from_secs)
+    }
+
+    fn any_path() -> impl Strategy<Value = PathBuf> {
+        r#"(/[a-zé "'\\#=\n]{1,8}[a-z]){1,3}"#.prop_map(PathBuf::from)
+    }
+
+    fn any_rsync() -> impl Strategy<Value = Rsync> {
+        let args = prop::sample::subsequence(vec!["-z", "--zl=3", "--chmod=F644"], 0..=3);
+        let jobs = prop_oneof![Just(Jobs::Auto), (1usize..99).prop_map(Jobs::Fixed)];
+        // A target can replace a user or a password file but not remove it, so that both are set here.
+        ("[a-z# ]{1,9}", any_path(), secs(), secs(), prop::option::of(1u64..), jobs, args).prop_map(
+            |(user, file, timeout, connect_timeout, bwlimit, jobs, args)| Rsync {
+                user: Some(user),
+                password_file: Some(file),
+                timeout,
+                connect_timeout,
+                bwlimit,
+                jobs,
+                extra_args: args.into_iter().map(str::to_owned).collect(),
+            },
+        )
+    }
+
+    fn any_place() -> impl Strategy<Value = Place> {
+        let host = ("[a-z0-9][a-z0-9.-]{0,9}|::1|fe80::1%eth0", 1u16..).prop_map(|(name, port)| Host { name, port });
+        let hosts = prop::collection::btree_set(host, 1..4).prop_map(|hosts| hosts.into_iter().collect());
+        prop_oneof![
+            ("[a-z0-9][a-z.]{0,5}", hosts).prop_map(|(module, hosts)| Place::Daemon { module, hosts }),
+            any_path().prop_map(|path| Place::Directory(Path::new("/targets").join(path.strip_prefix("/").unwrap()))),
+        ]
+    }
+
+    fn any_max_delete() -> impl Strategy<Value = MaxDelete> {
+        prop_oneof![any::<u64>().prop_map(MaxDelete::Count), (0.0..=100.0).prop_map(MaxDelete::Percent)]
+    }
+
+    prop_compose! {
+        fn any_source()(
+            path in any_path(),
+            exclude in prop::collection::vec(r#"[a-z*/"'\\]{1,8}"#, 0..3),
+            watch_exclude in prop::collection::vec("[*][.][a-z]{3}", 0..3),
+            marker in prop::option::of("[.a][a-z]{1,3}"),
+        ) -> Source {
+            Source {
+                name: "one".to_owned(),
+                path: Path::new("/sources").join(path.strip_prefix("/").unwrap()),
+                targets: vec!["t.1".to_owned()],
+                exclude,
+                watch_exclude,
+                marker: marker.map(PathBuf::from),
+            }
+        }
+    }
+
+    prop_compose! {
+        fn any_settings()(
+            (rsync, override_, place, source) in (any_rsync(), any_rsync(), any_place(), any_source()),
+            (delay, more) in (0u64..100_000, 0u64..100_000),
+            (backend, start) in (0usize..3, 0usize..3),
+            max_pending in 16usize..1_000_000,
+            max_delete in any_max_delete(),
+            (timeout, every) in (secs(), secs()),
+            before in prop::collection::vec("/[ -~]{1,9}", 0..3),
+            (keep_days, resolution) in (0u32..=36500, 0u64..1_000_000),
+            textfile_dir in prop::option::of(any_path()),
+        ) -> Settings {
+            let delay = Duration::from_millis(delay);
+            let target = Target { name: "t.1".to_owned(), place, rsync: override_ };
+            Settings {
+                rsync,
+                watch: Watch {
+                    delay,
+                    max_delay: delay + Duration::from_millis(more),
+                    backend: [Backend::Auto, Backend::Fanotify, Backend::Inotify][backend],
+                    start: [Start::Full, Start::Changed, Start::None][start],
+                    max_pending,
+                },
+                full_sync: FullSync { timeout, every, max_delete, after: before.clone(), before },
+                history: History { keep_days, resolution: Duration::from_millis(resolution) },
+                metrics: Metrics { textfile_dir },
+                targets: [(target.name.clone(), target)].into(),
+                sources: [(source.name.clone(), source)].into(),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_loads_again_as_the_same_settings(settings in any_settings()) {
+            let shown = as_toml(&settings).unwrap();
+            let again = parse(&shown, "shown");
+            prop_assert_eq!(again.as_ref(), Ok(&settings), "{}", shown);
+        }
+    }
+
+    #[test]
+    fn the_example_shows_and_loads_again() {
+        let settings = parse(EXAMPLE, "example.toml").unwrap();
+        assert_eq!(parse(&as_toml(&settings).unwrap(), "shown").unwrap(), settings);
+    }
+
+    #[test]
+    fn json_has_the_keys_of_the_file_and_null_for_what_is_not_set() {
+        let settings = parse(EXAMPLE, "example.toml").unwrap();
+        let json: serde_json::Value = serde_json::from_str(&as_json(&settings).unwrap()).unwrap();
+        assert_eq!(json["full-sync"]["max-delete"], "50%");
+        assert_eq!(json["sources"]["file-backup"]["watch"]["exclude"][0], "*.swp");
+        assert!(json["targets"]["backup1"]["path"].is_null());
+    }
+}

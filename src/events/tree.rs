@@ -1,0 +1,315 @@
+//! The watched directories: a tree whose nodes know their parents, so that moving a directory is a matter of one node.
+//! Pure: it knows watch descriptors only as numbers.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// A node. It stays invalid when its node was removed, also when the place was used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NodeId {
+    index: u32,
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct Node {
+    /// The index of the parent; none for the root and for what was moved away.
+    parent: Option<u32>,
+    name: OsString,
+    watch: Option<i32>,
+    /// Sorted by name.
+    children: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    node: Option<Node>,
+}
+
+/// The tree. The root has the empty path.
+#[derive(Debug)]
+pub struct DirTree {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_watch: HashMap<i32, u32>,
+}
+
+const ROOT: u32 = 0;
+
+impl Default for DirTree {
+    fn default() -> Self {
+        let root = Node { parent: None, name: OsString::new(), watch: None, children: Vec::new() };
+        let slots = vec![Slot { generation: 0, node: Some(root) }];
+        DirTree { slots, free: Vec::new(), by_watch: HashMap::new() }
+    }
+}
+
+impl DirTree {
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> NodeId {
+        self.id(ROOT)
+    }
+
+    /// The node that a watch descriptor belongs to.
+    #[must_use]
+    pub fn by_watch(&self, watch: i32) -> Option<NodeId> {
+        self.by_watch.get(&watch).map(|index| self.id(*index))
+    }
+
+    /// The path from the root; nothing when the node was removed or is not connected to the root now.
+    #[must_use]
+    pub fn path(&self, id: NodeId) -> Option<PathBuf> {
+        let mut names = Vec::new();
+        let mut index = self.valid(id)?;
+        while index != ROOT {
+            let node = self.node(index)?;
+            names.push(node.name.as_os_str());
+            index = node.parent?;
+        }
+        Some(names.iter().rev().collect())
+    }
+
+    /// The child of that name.
+    #[must_use]
+    pub fn child(&self, parent: NodeId, name: &OsStr) -> Option<NodeId> {
+        let parent = self.node(self.valid(parent)?)?;
+        let place = self.place(parent, name).ok()?;
+        Some(self.id(parent.children[place]))
+    }
+
+    /// The child of that name, made when it is not there; nothing when the parent was removed.
+    pub fn child_or_new(&mut self, parent: NodeId, name: &OsStr) -> Option<NodeId> {
+        if let Some(child) = self.child(parent, name) {
+            return Some(child);
+        }
+        let above = self.valid(parent)?;
+        let node = Node { parent: None, name: OsString::new(), watch: None, children: Vec::new() };
+        let index = if let Some(index) = self.free.pop() {
+            self.slots[index as usize].node = Some(node);
+            index
+        } else {
+            let index = u32::try_from(self.slots.len()).ok()?;
+            self.slots.push(Slot { generation: 0, node: Some(node) });
+            index
+        };
+        self.link(index, above, name);
+        Some(self.id(index))
+    }
+
+    /// Whether a watch is known for the node.
+    #[must_use]
+    pub fn is_watched(&self, id: NodeId) -> bool {
+        self.valid(id).and_then(|index| self.node(index)).is_some_and(|node| node.watch.is_some())
+    }
+
+    /// Gives the watch to the node. Whoever had it before loses it and is returned: its directory is another one.
+    pub fn set_watch(&mut self, id: NodeId, watch: i32) -> Option<NodeId> {
+        let index = self.valid(id)?;
+        let loser = self.by_watch.insert(watch, index).filter(|before| *before != index);
+        if let Some(loser) = loser
+            && let Some(node) = self.node_mut(loser)
+        {
+            node.watch = None;
+        }
+        let replaced = self.node_mut(index).and_then(|node| node.watch.replace(watch)).filter(|old| *old != watch);
+        if let Some(old) = replaced {
+            self.by_watch.remove(&old);
+        }
+        loser.map(|loser| self.id(loser))
+    }
+
+    /// The kernel dropped the watch.
+    pub fn forget_watch(&mut self, watch: i32) {
+        if let Some(index) = self.by_watch.remove(&watch)
+            && let Some(node) = self.node_mut(index)
+        {
+            node.watch = None;
+        }
+    }
+
+    /// Cuts the node off: it keeps what is below, and its path is unknown until it is attached again.
+    pub fn detach(&mut self, id: NodeId) {
+        let Some(index) = self.valid(id).filter(|index| *index != ROOT) else { return };
+        self.unlink(index);
+    }
+
+    /// Puts a detached node in its new place. A node that is in that place already is removed; the watches that it and
+    /// those below it had are returned.
+    pub fn attach(&mut self, id: NodeId, parent: NodeId, name: &OsStr) -> Vec<i32> {
+        let (Some(index), Some(above)) = (self.valid(id), self.valid(parent)) else { return Vec::new() };
+        let replaced = self.child(parent, name).map(|old| self.remove(old)).unwrap_or_default();
+        self.link(index, above, name);
+        replaced
+    }
+
+    /// Removes the node and all below; returns the watches that they had.
+    pub fn remove(&mut self, id: NodeId) -> Vec<i32> {
+        let mut watches = Vec::new();
+        let Some(top) = self.valid(id).filter(|index| *index != ROOT) else { return watches };
+        self.unlink(top);
+        let mut stack = vec![top];
+        while let Some(index) = stack.pop() {
+            let slot = &mut self.slots[index as usize];
+            slot.generation = slot.generation.wrapping_add(1);
+            if let Some(node) = slot.node.take() {
+                if let Some(watch) = node.watch {
+                    self.by_watch.remove(&watch);
+                    watches.push(watch);
+                }
+                stack.extend(node.children);
+                self.free.push(index);
+            }
+        }
+        watches
+    }
+
+    /// How many directories are watched.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.by_watch.len()
+    }
+
+    fn id(&self, index: u32) -> NodeId {
+        NodeId { index, generation: self.slots[index as usize].generation }
+    }
+
+    fn valid(&self, id: NodeId) -> Option<u32> {
+        let slot = self.slots.get(id.index as usize)?;
+        (slot.generation == id.generation && slot.node.is_some()).then_some(id.index)
+    }
+
+    fn node(&self, index: u32) -> Option<&Node> {
+        self.slots.get(index as usize)?.node.as_ref()
+    }
+
+    fn node_mut(&mut self, index: u32) -> Option<&mut Node> {
+        self.slots.get_mut(index as usize)?.node.as_mut()
+    }
+
+    fn place(&self, parent: &Node, name: &OsStr) -> Result<usize, usize> {
+        parent.children.binary_search_by(|child| self.node(*child).map(|child| child.name.as_os_str()).cmp(&Some(name)))
+    }
+
+    fn link(&mut self, index: u32, parent: u32, name: &OsStr) {
+        let Some(above) = self.node(parent) else { return };
+        let (Ok(place) | Err(place)) = self.place(above, name);
+        if let Some(node) = self.node_mut(index) {
+            node.parent = Some(parent);
+            node.name = name.to_owned();
+        }
+        if let Some(above) = self.node_mut(parent) {
+            above.children.insert(place, index);
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Some(parent) = self.node_mut(index).and_then(|node| node.parent.take()) else { return };
+        let name = self.node(index).map(|node| node.name.clone()).unwrap_or_default();
+        if let Some(above) = self.node(parent)
+            && let Ok(place) = self.place(above, &name)
+            && let Some(above) = self.node_mut(parent)
+        {
+            above.children.remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    /// The node of a path, made with all above it.
+    fn make(tree: &mut DirTree, path: &str) -> NodeId {
+        Path::new(path).iter().fold(tree.root(), |node, name| tree.child_or_new(node, name).unwrap())
+    }
+
+    fn find(tree: &DirTree, path: &Path) -> Option<NodeId> {
+        path.iter().try_fold(tree.root(), |node, name| tree.child(node, name))
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Make(String),
+        Remove(String),
+        Move(String, String),
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        prop::collection::vec("[abc]", 1..4).prop_map(|names| names.join("/"))
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            3 => path().prop_map(Op::Make),
+            1 => path().prop_map(Op::Remove),
+            2 => (path(), path()).prop_map(|(from, to)| Op::Move(from, to)),
+        ]
+    }
+
+    proptest! {
+        /// The model is a plain map from path to watch.
+        #[test]
+        fn it_behaves_like_a_map_of_paths(ops in prop::collection::vec(op(), 0..60)) {
+            let mut tree = DirTree::default();
+            let mut model: BTreeMap<PathBuf, i32> = BTreeMap::new();
+            for (watch, op) in (1..).zip(ops) {
+                match op {
+                    Op::Make(path) => {
+                        let node = make(&mut tree, &path);
+                        tree.set_watch(node, watch);
+                        model.insert(path.into(), watch);
+                    }
+                    Op::Remove(path) => {
+                        let removed = find(&tree, Path::new(&path)).map(|node| tree.remove(node)).unwrap_or_default();
+                        let mut expected: Vec<i32> = Vec::new();
+                        model.retain(|p, w| !p.starts_with(&path) || { expected.push(*w); false });
+                        let mut removed = removed;
+                        removed.sort_unstable();
+                        expected.sort_unstable();
+                        prop_assert_eq!(removed, expected);
+                    }
+                    Op::Move(from, to) => {
+                        let (from, to) = (PathBuf::from(from), PathBuf::from(to));
+                        let (Some(above), Some(name)) = (to.parent(), to.file_name()) else { continue };
+                        let (Some(node), Some(parent)) = (find(&tree, &from), find(&tree, above)) else { continue };
+                        if to.starts_with(&from) || from.starts_with(&to) {
+                            continue;
+                        }
+                        tree.detach(node);
+                        prop_assert_eq!(tree.path(node), None);
+                        tree.attach(node, parent, name);
+                        prop_assert_eq!(tree.path(node), Some(to.clone()));
+                        model.retain(|p, _| !p.starts_with(&to));
+                        let moved: Vec<_> = model.iter().filter(|(p, _)| p.starts_with(&from)).map(|(p, w)| (p.clone(), *w)).collect();
+                        for (path, watch) in moved {
+                            model.remove(&path);
+                            model.insert(to.join(path.strip_prefix(&from).unwrap()).components().collect(), watch);
+                        }
+                    }
+                }
+                prop_assert_eq!(tree.watched(), model.len());
+                for (path, watch) in &model {
+                    prop_assert_eq!(tree.by_watch(*watch).and_then(|node| tree.path(node)), Some(path.clone()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_watch_has_one_owner_and_an_old_id_stays_invalid() {
+        let mut tree = DirTree::default();
+        let (a, b) = (make(&mut tree, "a"), make(&mut tree, "b"));
+        assert_eq!(tree.set_watch(a, 7), None);
+        assert_eq!(tree.set_watch(b, 7), Some(a));
+        assert!(!tree.is_watched(a) && tree.is_watched(b));
+        tree.remove(b);
+        let again = make(&mut tree, "c");
+        assert_eq!((tree.path(b), tree.path(again)), (None, Some("c".into())));
+    }
+}

@@ -1,0 +1,226 @@
+//! The executor: turns the scopes of one mirror into rsync jobs, runs them and says what became of them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use log::{info, trace, warn};
+
+use crate::exit::Exit;
+use crate::history::bucket::Bucket;
+use crate::history::keeper::Keeper;
+use crate::mirror::{Endpoint, Mirror};
+use crate::rsync::argv::{self, JobOptions, MissingArgs};
+use crate::rsync::children::{Children, NotRun};
+use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
+use crate::rsync::output::{self, Change, Line};
+use crate::scope::{Limits, Scope};
+
+/// Told about each path that rsync changes or, in a dry run, would change.
+pub type OnItem<'a> = dyn FnMut(Change, &Path) + 'a;
+
+/// Whether anything is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Changes are made.
+    Real,
+    /// `--dry-run`: they are only listed.
+    DryRun,
+}
+
+/// What a run did, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Paths that were not there before.
+    pub created: u64,
+    /// Paths whose content was sent.
+    pub updated: u64,
+    /// Paths of which only attributes changed.
+    pub attributes: u64,
+    /// Paths that were deleted.
+    pub deleted: u64,
+    /// The size of the files whose content was sent, in bytes.
+    pub bytes: u64,
+    /// What went over the wire, in bytes.
+    pub sent: u64,
+    /// How many rsync processes it took.
+    pub runs: u64,
+}
+
+impl Tally {
+    /// Adds another count.
+    pub fn add(&mut self, other: Tally) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.attributes += other.attributes;
+        self.deleted += other.deleted;
+        self.bytes += other.bytes;
+        self.sent += other.sent;
+        self.runs += other.runs;
+    }
+
+    /// Paths created, updated or deleted.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.created + self.updated + self.deleted
+    }
+
+    fn count(&mut self, change: Change, bytes: u64) {
+        match change {
+            Change::Create => self.created += 1,
+            Change::Update => self.updated += 1,
+            Change::Attributes => self.attributes += 1,
+            Change::Delete => self.deleted += 1,
+        }
+        self.bytes += bytes;
+    }
+}
+
+/// Runs the jobs of one mirror.
+#[derive(Debug)]
+pub struct Executor<'a> {
+    mirror: &'a Mirror,
+    children: &'a Children,
+    mode: Mode,
+    history: Keeper,
+    missing_args: MissingArgs,
+}
+
+impl<'a> Executor<'a> {
+    /// An executor that takes the endpoint for able until it turns out not to be: trying costs one refused session and
+    /// changes nothing, and a version number would not tell.
+    #[must_use]
+    pub fn new(mirror: &'a Mirror, children: &'a Children, mode: Mode, history: Keeper) -> Self {
+        Executor { mirror, children, mode, history, missing_args: MissingArgs::Work }
+    }
+
+    /// The mirror that it works for.
+    #[must_use]
+    pub fn mirror(&self) -> &'a Mirror {
+        self.mirror
+    }
+
+    /// Runs the scopes one after the other, and stops at the first failure that is not about single paths.
+    pub fn run(&mut self, scopes: &[Scope], exclude: &[OsString], on_item: &mut OnItem<'_>) -> (Outcome, Tally) {
+        let mut tally = Tally::default();
+        if let Some(trouble) = self.target_missing() {
+            return (Outcome::Permanent(trouble), tally);
+        }
+        let outcome = match self.attempt(scopes, exclude, &mut tally, on_item) {
+            Outcome::NoMissingArgs if self.missing_args == MissingArgs::Work => {
+                info!(
+                    "{}: its rsync cannot delete by name (--delete-missing-args), as that of plain Debian 12; whole \
+                     directories are compared instead, which is slower for large ones",
+                    self.mirror
+                );
+                self.missing_args = MissingArgs::Broken;
+                self.attempt(scopes, exclude, &mut tally, on_item)
+            }
+            outcome => outcome,
+        };
+        if !matches!(outcome, Outcome::Done | Outcome::Partial(_)) {
+            self.history.leave();
+        }
+        (outcome, tally)
+    }
+
+    fn attempt(
+        &mut self,
+        scopes: &[Scope],
+        exclude: &[OsString],
+        tally: &mut Tally,
+        on_item: &mut OnItem<'_>,
+    ) -> Outcome {
+        let scopes = self.adapted(scopes);
+        let bucket = match self.mode {
+            Mode::DryRun => Ok(None),
+            Mode::Real => self.history.bucket_for(self.mirror, &scopes),
+        };
+        let bucket = match bucket {
+            Ok(bucket) => bucket,
+            Err(e) => {
+                let why = format!("the state directory cannot be used: {e}");
+                return Outcome::Permanent(Trouble { exit: Exit::Failed, why });
+            }
+        };
+        let mut failing = Failing::default();
+        for job in scopes.into_iter().flat_map(jobs) {
+            match self.job(&job, exclude, bucket.as_ref(), tally, on_item) {
+                Outcome::Done => {}
+                Outcome::Partial(paths) => failing.extend(paths),
+                other => return other,
+            }
+        }
+        if failing.is_empty() { Outcome::Done } else { Outcome::Partial(failing) }
+    }
+
+    /// The scopes as this endpoint can take them.
+    fn adapted(&self, scopes: &[Scope]) -> Vec<Scope> {
+        let adapt = |scope: &Scope| match (scope, self.missing_args) {
+            (Scope::Listed(listed), MissingArgs::Broken) => Scope::Listed(listed.clone().without_missing()),
+            _ => scope.clone(),
+        };
+        scopes.iter().map(adapt).collect()
+    }
+
+    /// A local target is never made: where it should be, a disk may be missing.
+    fn target_missing(&self) -> Option<Trouble> {
+        let Endpoint::Directory(root) = &self.mirror.endpoint else { return None };
+        let why = format!("the target directory {} does not exist; is it mounted?", root.display());
+        (!root.is_dir()).then_some(Trouble { exit: Exit::Unreachable, why })
+    }
+
+    fn job(
+        &mut self,
+        scope: &Scope,
+        exclude: &[OsString],
+        bucket: Option<&Bucket>,
+        tally: &mut Tally,
+        on_item: &mut OnItem<'_>,
+    ) -> Outcome {
+        let options =
+            JobOptions { bucket, exclude, missing_args: self.missing_args, dry_run: self.mode == Mode::DryRun };
+        let mut command = argv::command(self.mirror, scope, options);
+        trace!("{}: {}", self.mirror, argv::as_text(&command));
+        tally.runs += 1;
+        let mut not_deleted: Vec<PathBuf> = Vec::new();
+        let mut deletions_skipped = false;
+        let finished = self.children.run(&mut command, |line| match output::parse(line) {
+            Line::Item { change, bytes, path } => {
+                tally.count(change, bytes);
+                // A directory that replaces a file counts as created, and the file is in the bucket.
+                if change != Change::Attributes {
+                    self.history.note(&path);
+                }
+                on_item(change, &path);
+            }
+            Line::BytesSent(sent) => tally.sent += sent,
+            Line::NotDeleted(path) => not_deleted.push(path),
+            Line::DeletionsSkipped => deletions_skipped = true,
+            Line::Other => {}
+        });
+        let finished = match finished {
+            Ok(finished) => finished,
+            Err(NotRun::Closed) => return Outcome::Stopped,
+            Err(NotRun::Io(e)) => {
+                let why = format!("rsync could not be run: {e}");
+                return Outcome::Transient(Trouble { exit: Exit::Failed, why });
+            }
+        };
+        if self.children.is_closed() && !finished.status.success() {
+            return Outcome::Stopped;
+        }
+        if finished.errors_dropped > 0 {
+            warn!("{}: {} more lines of errors by rsync are not shown", self.mirror, finished.errors_dropped);
+        }
+        let (code, errors) = (finished.status.code(), finished.errors.as_slice());
+        outcome::classify(self.mirror, Ending { code, errors, not_deleted: &not_deleted, deletions_skipped })
+    }
+}
+
+/// The rsync runs for one scope: one, unless its list is too long for one.
+fn jobs(scope: Scope) -> Vec<Scope> {
+    match scope {
+        Scope::Tree(_) => vec![scope],
+        Scope::Listed(listed) => listed.split(Limits::DEFAULT).into_iter().map(Scope::Listed).collect(),
+    }
+}

@@ -1,0 +1,5 @@
+//! History: what was replaced or deleted is kept in buckets below `history-backup/NAME/` at the endpoint.
+
+pub mod bucket;
+pub mod current;
+pub mod keeper;

@@ -1,0 +1,118 @@
+//! Mirrors: one source on one endpoint. Everything that has a state (locks, queues, buckets) has it per mirror.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::settings::{Host, Place, Rsync, Settings, Source};
+use crate::exit::{Exit, Failure};
+use crate::tree::exclude::Excludes;
+
+/// Where one copy goes: one host of one target, or a local directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A module of a daemon.
+    Daemon {
+        /// The daemon's address.
+        host: Host,
+        /// The module.
+        module: String,
+    },
+    /// A local directory that is used like a module root.
+    Directory(PathBuf),
+}
+
+/// One source on one endpoint.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    /// What is mirrored.
+    pub source: Arc<Source>,
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// How rsync is run for it.
+    pub rsync: Arc<Rsync>,
+    /// The compiled `exclude` of the source.
+    pub excludes: Arc<Excludes>,
+}
+
+impl Mirror {
+    /// The mirrors of the named sources, or of all sources when none is named, in the order of the configuration.
+    ///
+    /// # Errors
+    /// A name that is not configured.
+    pub fn select(settings: &Settings, names: &[String]) -> Result<Vec<Mirror>, Failure> {
+        if let Some(unknown) = names.iter().find(|name| !settings.sources.contains_key(*name)) {
+            let known: Vec<&str> = settings.sources.keys().map(String::as_str).collect();
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("there is no source `{unknown}` in the configuration; known are: {}", known.join(", ")),
+            ));
+        }
+        let mut mirrors = Vec::new();
+        for source in settings.sources.values().filter(|s| names.is_empty() || names.contains(&s.name)) {
+            let excludes = Excludes::new(&source.exclude).map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+            let (source, excludes) = (Arc::new(source.clone()), Arc::new(excludes));
+            for target in source.targets.iter().filter_map(|name| settings.targets.get(name)) {
+                let rsync = Arc::new(target.rsync.clone());
+                mirrors.extend(endpoints(&target.place).into_iter().map(|endpoint| Mirror {
+                    source: Arc::clone(&source),
+                    endpoint,
+                    rsync: Arc::clone(&rsync),
+                    excludes: Arc::clone(&excludes),
+                }));
+            }
+        }
+        Ok(mirrors)
+    }
+
+    /// A file name that is the same for the same mirror whatever the configuration calls its target, and different for
+    /// different mirrors.
+    #[must_use]
+    pub fn id(&self) -> String {
+        /// Leaves room for a suffix within the 255 bytes of a file name.
+        const LONGEST: usize = 180;
+        let text = self.to_string();
+        let mut id = String::new();
+        for byte in text.bytes() {
+            if byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte) {
+                id.push(char::from(byte));
+            } else {
+                id.push_str(&format!("%{byte:02x}"));
+            }
+        }
+        if id.len() > LONGEST {
+            id.truncate(LONGEST);
+            id.push_str(&format!("~{:016x}", fnv1a(text.as_bytes())));
+        }
+        id
+    }
+}
+
+fn endpoints(place: &Place) -> Vec<Endpoint> {
+    match place {
+        Place::Daemon { module, hosts } => {
+            hosts.iter().map(|host| Endpoint::Daemon { host: host.clone(), module: module.clone() }).collect()
+        }
+        Place::Directory(path) => vec![Endpoint::Directory(path.clone())],
+    }
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.source.name, self.endpoint)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Daemon { host, module } => write!(f, "{host}/{module}"),
+            Endpoint::Directory(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// The FNV-1a hash: stable over versions and builds, which the standard library's hashers do not promise.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,125 @@
+//! The result of a pass over one mirror, for people and for programs.
+
+use std::time::Duration;
+
+use log::error;
+use serde_json::json;
+
+use crate::executor::Tally;
+use crate::exit::{Exit, Failure};
+use crate::mirror::Mirror;
+use crate::report::text::{self, bytes, count};
+use crate::rsync::outcome::{Failing, Outcome};
+
+/// More failing paths than this are counted only.
+const NAMED: usize = 100;
+
+/// What became of one mirror.
+#[derive(Debug)]
+pub struct Summary {
+    /// The mirror, as `NAME@ENDPOINT`.
+    pub mirror: String,
+    /// The exit code that this mirror alone would give.
+    pub exit: Exit,
+    /// Why it failed as a whole.
+    pub why: Option<String>,
+    /// The paths that failed.
+    pub failing: Failing,
+    /// What was done.
+    pub tally: Tally,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Summary {
+    /// The result of a run that came to an outcome.
+    #[must_use]
+    pub fn new(mirror: &Mirror, outcome: Outcome, tally: Tally, took: Duration) -> Self {
+        let (exit, why, failing) = match outcome {
+            Outcome::Done => (Exit::Done, None, Failing::default()),
+            Outcome::Partial(failing) => (Exit::Partial, None, failing),
+            Outcome::Transient(trouble) | Outcome::Permanent(trouble) => {
+                (trouble.exit, Some(trouble.why), Failing::default())
+            }
+            Outcome::Stopped => (Exit::Partial, Some("stopped before it was done".to_owned()), Failing::default()),
+            Outcome::NoMissingArgs => (Exit::Failed, Some("the daemon cannot delete".to_owned()), Failing::default()),
+        };
+        Summary { mirror: mirror.to_string(), exit, why, failing, tally, took }
+    }
+
+    /// The result for a mirror on which nothing was begun.
+    #[must_use]
+    pub fn not_begun(mirror: &Mirror, failure: &Failure) -> Self {
+        Summary {
+            mirror: mirror.to_string(),
+            exit: failure.exit,
+            why: Some(failure.message.clone()),
+            failing: Failing::default(),
+            tally: Tally::default(),
+            took: Duration::ZERO,
+        }
+    }
+
+    /// Logs what failed; nothing when all went well.
+    pub fn log_errors(&self) {
+        if let Some(why) = &self.why {
+            // Failures that name their source or lock themselves are not prefixed twice.
+            if why.starts_with("source `") || why.starts_with(&self.mirror) {
+                error!("{why}");
+            } else {
+                error!("{}: {why}", self.mirror);
+            }
+        }
+        for (path, why) in self.failing.paths.iter().take(NAMED) {
+            error!("{}: {}: {why}", self.mirror, text::path(path));
+        }
+        for why in self.failing.unattributed.iter().take(NAMED) {
+            error!("{}: {why}", self.mirror);
+        }
+        if self.failing.len() > NAMED {
+            error!("{}: {} failed in all", self.mirror, count(self.failing.len() as u64, "path"));
+        }
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Tally { created, updated, deleted, attributes, sent, .. } = self.tally;
+        let state = match self.exit {
+            Exit::Done => String::new(),
+            Exit::Partial if self.why.is_none() => format!(", {} FAILED", count(self.failing.len() as u64, "path")),
+            _ => ", FAILED".to_owned(),
+        };
+        format!(
+            "{}: {created} created, {updated} updated, {deleted} deleted, {attributes} attributes, {} sent in {:.1} s{state}",
+            self.mirror,
+            bytes(sent),
+            self.took.as_secs_f64(),
+        )
+    }
+
+    /// One JSON object for programs.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let failing: Vec<_> = (self.failing.paths.iter())
+            .map(|(path, why)| json!({ "path": text::path(path), "why": why }))
+            .chain(self.failing.unattributed.iter().map(|why| json!({ "why": why })))
+            .collect();
+        json!({
+            "type": "mirror",
+            "mirror": self.mirror,
+            "exit": self.exit.code(),
+            "error": self.why,
+            "created": self.tally.created,
+            "updated": self.tally.updated,
+            "deleted": self.tally.deleted,
+            "attributes": self.tally.attributes,
+            "bytes": self.tally.bytes,
+            "sent": self.tally.sent,
+            "rsync_runs": self.tally.runs,
+            "seconds": self.took.as_secs_f64(),
+            "failing": failing,
+        })
+        .to_string()
+    }
+}

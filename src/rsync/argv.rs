@@ -1,0 +1,198 @@
+//! The one place that builds rsync's command line.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::process::Command;
+
+use crate::history::bucket::{Bucket, HISTORY_DIR};
+use crate::mirror::{Endpoint, Mirror};
+use crate::scope::Scope;
+
+/// Whether the endpoint's rsync can delete paths that are named but missing (`--delete-missing-args`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingArgs {
+    /// It can, as far as is known.
+    Work,
+    /// It breaks on them: 3.4.3 and distributions' packages that took over its hardening, as Debian 12's 3.2.7.
+    Broken,
+}
+
+/// How one job is run.
+#[derive(Debug, Clone, Copy)]
+pub struct JobOptions<'a> {
+    /// Where what is replaced or deleted goes; nowhere when absent.
+    pub bucket: Option<&'a Bucket>,
+    /// What is left out and, at the endpoint, left alone.
+    pub exclude: &'a [OsString],
+    /// What the endpoint can do.
+    pub missing_args: MissingArgs,
+    /// Report only.
+    pub dry_run: bool,
+}
+
+/// What every job transfers: links, permissions, times, group, owner, devices. `-r` is added for trees only.
+const ATTRIBUTES: &str = "-lptgoD";
+
+/// One line per item: what was done, the size, the name. The name comes last since it may contain anything.
+const OUT_FORMAT: &str = "--out-format=%i %l %n";
+
+/// The variables that a child may see: none of them holds a secret, and all others could change what rsync does.
+const KEPT_ENVIRONMENT: [&str; 4] = ["PATH", "TZ", "RSYNC_PROXY", "RSYNC_CONNECT_PROG"];
+
+/// The rsync invocation for `scope`. It is run in the source root, so that names cannot be read as options or hosts:
+/// each begins with `./`.
+#[must_use]
+pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Command {
+    let mut command = Command::new("rsync");
+    command.env_clear().env("LC_ALL", "C");
+    for name in KEPT_ENVIRONMENT {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.current_dir(&mirror.source.path);
+    command.args([ATTRIBUTES, "-R", "--modify-window=-1", "--8-bit-output", "--no-h", "--outbuf=L", "--stats"]);
+    command.arg(OUT_FORMAT);
+    command.arg(format!("--timeout={}", mirror.rsync.timeout.as_secs().max(1)));
+    if let Endpoint::Daemon { .. } = mirror.endpoint {
+        // Nagle's algorithm and delayed acknowledgements cost a small session about 95 ms.
+        command.arg("--sockopts=TCP_NODELAY");
+        command.arg(format!("--contimeout={}", mirror.rsync.connect_timeout.as_secs().max(1)));
+        match &mirror.rsync.password_file {
+            Some(file) => command.arg(option("--password-file=", file.as_os_str())),
+            // Else it would ask for one.
+            None => command.env("RSYNC_PASSWORD", ""),
+        };
+    }
+    if let Some(rate) = mirror.rsync.bwlimit {
+        command.arg(format!("--bwlimit={}", rate.div_ceil(1024)));
+    }
+    command.args(options.exclude.iter().map(|pattern| option("--exclude=", pattern)));
+    command.args(&mirror.rsync.extra_args);
+    if options.dry_run {
+        command.arg("--dry-run");
+    }
+    if let Some(bucket) = options.bucket {
+        command.arg("--backup").arg(option("--backup-dir=", &backup_dir(mirror, bucket)));
+    }
+    match scope {
+        Scope::Tree(_) => command.args(["-r", "--delete"]),
+        Scope::Listed(listed) => {
+            command.arg("-d");
+            if !listed.shallow.is_empty() {
+                command.arg("--delete");
+            }
+            // Without --force (or --delete) a missing directory that has content is kept, and rsync exits 0.
+            command.arg("--force");
+            if options.missing_args == MissingArgs::Work {
+                command.arg("--delete-missing-args");
+            }
+            &mut command
+        }
+    };
+    command.arg("--");
+    match scope {
+        Scope::Tree(root) => command.arg(directory_argument(root)),
+        Scope::Listed(listed) => {
+            command.args(listed.shallow.iter().map(|dir| directory_argument(dir)));
+            command.args(listed.missing.iter().chain(&listed.present).map(|path| path_argument(path)))
+        }
+    };
+    command.arg(destination(mirror));
+    command
+}
+
+/// `./a/b`: the path itself, a directory without its content.
+fn path_argument(path: &Path) -> OsString {
+    option("./", path.as_os_str())
+}
+
+/// `./a/b/`: the directory and its content.
+fn directory_argument(dir: &Path) -> OsString {
+    let mut argument = option("./", dir.as_os_str());
+    if !dir.as_os_str().is_empty() {
+        argument.push("/");
+    }
+    argument
+}
+
+fn option(prefix: &str, value: &OsStr) -> OsString {
+    let mut argument = OsString::from(prefix);
+    argument.push(value);
+    argument
+}
+
+fn destination(mirror: &Mirror) -> OsString {
+    match &mirror.endpoint {
+        Endpoint::Daemon { host, module } => {
+            let user = mirror.rsync.user.as_ref().map_or(String::new(), |user| format!("{user}@"));
+            format!("rsync://{user}{host}/{}/{}/", escaped(module), escaped(&mirror.source.name)).into()
+        }
+        Endpoint::Directory(root) => {
+            let mut path = root.join(&mirror.source.name).into_os_string();
+            path.push("/");
+            path
+        }
+    }
+}
+
+/// A path from the module root: relative ones resolve differently with and without chroot.
+fn backup_dir(mirror: &Mirror, bucket: &Bucket) -> OsString {
+    let below = format!("{HISTORY_DIR}/{}/{bucket}", mirror.source.name);
+    match &mirror.endpoint {
+        Endpoint::Daemon { .. } => format!("/{below}").into(),
+        Endpoint::Directory(root) => root.join(below).into_os_string(),
+    }
+}
+
+/// The daemon expands wildcards in the destination path.
+fn escaped(component: &str) -> String {
+    let mut text = String::with_capacity(component.len());
+    for c in component.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// The exclude pattern that matches exactly this directory of the source, and so all that is in it.
+///
+/// A backslash only escapes in a pattern that has a wildcard (rsync(1), PATTERN MATCHING RULES).
+#[must_use]
+pub fn pattern_for_directory(dir: &Path) -> OsString {
+    let name = dir.as_os_str().as_bytes();
+    let has_wildcard = name.iter().any(|byte| b"*?[".contains(byte));
+    let mut pattern = vec![b'/'];
+    for byte in name {
+        if has_wildcard && b"*?[\\".contains(byte) {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern.push(b'/');
+    OsString::from_vec(pattern)
+}
+
+/// The command line as one would type it, for logs. It holds no secret: passwords are only ever in files.
+#[must_use]
+pub fn as_text(command: &Command) -> String {
+    /// Longer lists of paths are counted instead.
+    const SHOWN: usize = 60;
+    let mut text = String::from("rsync");
+    for argument in command.get_args().take(SHOWN) {
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=:@,%+[]".contains(b);
+        let bytes = argument.as_bytes();
+        let argument = crate::report::text::escaped(bytes);
+        let quote = if !bytes.is_empty() && bytes.iter().all(plain) { "" } else { "'" };
+        let _ = write!(text, " {quote}{argument}{quote}");
+    }
+    let hidden = command.get_args().len().saturating_sub(SHOWN);
+    if hidden > 0 {
+        let _ = write!(text, " ... and {hidden} more arguments");
+    }
+    text
+}

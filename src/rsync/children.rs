@@ -1,0 +1,218 @@
+//! The rsync processes: started in a session of their own, read to the end, and stopped together.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+/// A line longer than this is cut: names are at most 4096 bytes, each at most four bytes when escaped.
+const LONGEST_LINE: u64 = 20_000;
+/// Lines of stderr that are kept; a tree full of unreadable files must not fill the memory.
+const KEPT_ERRORS: usize = 2_000;
+
+/// All children of this process that are running, so that they can be stopped from another thread.
+#[derive(Debug, Default)]
+pub struct Children {
+    running: Mutex<Running>,
+    closing: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    groups: HashSet<Pid>,
+    closed: bool,
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// The first lines that it wrote to stderr.
+    pub errors: Vec<Vec<u8>>,
+    /// How many lines more there were.
+    pub errors_dropped: u64,
+}
+
+/// Why there is no [`Finished`].
+#[derive(Debug)]
+pub enum NotRun {
+    /// [`Children::close`] was called: no child is started any more.
+    Closed,
+    /// It could not be started or waited for.
+    Io(io::Error),
+}
+
+impl Children {
+    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without the newline.
+    ///
+    /// # Errors
+    /// See [`NotRun`].
+    pub fn run(&self, command: &mut Command, mut on_line: impl FnMut(&[u8])) -> Result<Finished, NotRun> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        detach(command);
+        let mut child = self.start(command)?;
+        let group = Pid::from_child(&child);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut errors = Vec::new();
+        let mut errors_dropped = 0;
+        let read = thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                each_line(stderr, |line| {
+                    if errors.len() < KEPT_ERRORS { errors.push(line.to_vec()) } else { errors_dropped += 1 }
+                })
+            });
+            let read = each_line(stdout, &mut on_line);
+            read.and(reader.join().unwrap_or_else(|_| Err(io::Error::other("the reader of stderr panicked"))))
+        });
+        // The child is reaped only after it left the list: until then its number cannot go to another process, which
+        // a signal would hit.
+        let ended = waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        self.lock().groups.remove(&group);
+        let status = child.wait().map_err(NotRun::Io)?;
+        read.map_err(NotRun::Io)?;
+        ended.map_err(|e| NotRun::Io(e.into()))?;
+        Ok(Finished { status, errors, errors_dropped })
+    }
+
+    fn start(&self, command: &mut Command) -> Result<Child, NotRun> {
+        // Started under the lock, so that none slips through while the others are being stopped.
+        let mut running = self.lock();
+        if running.closed {
+            return Err(NotRun::Closed);
+        }
+        let child = command.spawn().map_err(NotRun::Io)?;
+        running.groups.insert(Pid::from_child(&child));
+        Ok(child)
+    }
+
+    /// Lets no further child start, and ends every [pause](Children::pause).
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.closing.notify_all();
+    }
+
+    /// Waits before the next attempt, but not longer than until no child may be started any more.
+    pub fn pause(&self, time: Duration) {
+        let running = self.lock();
+        let waited = self.closing.wait_timeout_while(running, time, |running| !running.closed);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether [`Children::close`] was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Sends a signal to every running child and what it started.
+    pub fn signal(&self, signal: Signal) {
+        for group in &self.lock().groups {
+            // A group that ended in the meantime needs no signal.
+            let _ = kill_process_group(*group, signal);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the child a session of its own, so that it can neither ask for a password on the terminal nor get the
+/// terminal's signals, and ends it when this process is killed, so that no orphan works on a mirror beside the next run.
+#[allow(unsafe_code, reason = "pre_exec has no safe form")]
+fn detach(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only async-signal-safe system calls are made, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::setsid()?;
+            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+            // The parent may have ended before the line above took effect.
+            if rustix::process::getppid() != Some(parent) {
+                return Err(io::Error::from_raw_os_error(rustix::io::Errno::CANCELED.raw_os_error()));
+            }
+            Ok(())
+        });
+    }
+}
+
+fn each_line(pipe: Option<impl Read>, mut on_line: impl FnMut(&[u8])) -> io::Result<()> {
+    let Some(pipe) = pipe else { return Ok(()) };
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    let mut inside_a_cut_line = false;
+    loop {
+        line.clear();
+        if Read::by_ref(&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let complete = line.last() == Some(&b'\n');
+        if complete {
+            line.pop();
+        }
+        if !inside_a_cut_line {
+            on_line(&line);
+        }
+        inside_a_cut_line = !complete;
+    }
+}
+
+/// `exited with 23` or `was killed by signal 9`.
+#[must_use]
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_streams_are_read_and_long_lines_are_cut() {
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "head -c 50000 /dev/zero | tr '\\0' x; echo; echo two; echo oops >&2; exit 3"]);
+        let finished = Children::default().run(&mut command, |line| lines.push(line.to_vec())).unwrap();
+        assert_eq!(finished.status.code(), Some(3));
+        assert_eq!(finished.errors, [b"oops".to_vec()]);
+        assert_eq!(lines.len(), 2);
+        assert_eq!((lines[0].len() as u64, lines[1].as_slice()), (LONGEST_LINE, b"two".as_slice()));
+    }
+
+    #[test]
+    fn a_signal_ends_the_child_and_what_it_started() {
+        let children = Children::default();
+        thread::scope(|scope| {
+            let run = scope.spawn(|| {
+                let mut command = Command::new("sh");
+                command.args(["-c", "sleep 1000 & echo started; wait"]);
+                let stop = || {
+                    children.close();
+                    children.signal(Signal::TERM);
+                };
+                let mut stopped = false;
+                children.run(&mut command, |_| {
+                    stopped = true;
+                    // Signalled from another thread, as in real life, while this one holds no lock.
+                    thread::scope(|inner| {
+                        inner.spawn(stop);
+                    });
+                })
+            });
+            // stdout only reaches its end when the grandchild, which inherited it, is gone as well.
+            let finished = run.join().unwrap().unwrap();
+            assert_eq!(finished.status.signal(), Some(15));
+        });
+        assert!(matches!(children.run(&mut Command::new("true"), |_| {}), Err(NotRun::Closed)));
+    }
+}

@@ -1,0 +1,7 @@
+//! Everything that knows rsync: its arguments, its processes, what it prints and what its failures mean.
+
+pub mod argv;
+pub mod children;
+pub mod outcome;
+pub mod output;
+pub mod version;

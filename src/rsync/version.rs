@@ -1,0 +1,57 @@
+//! The rsync on this host: whether it is there, and new enough.
+
+use std::io;
+use std::process::{Command, Stdio};
+
+use crate::exit::{Exit, Failure};
+
+/// The oldest version that has `--delete-missing-args` and the output format that we read.
+const OLDEST: (u32, u32) = (3, 1);
+
+/// Checks that rsync can be run and is at least version 3.1.
+///
+/// # Errors
+/// One line with what to install.
+pub fn check() -> Result<(), Failure> {
+    let failure = |message: String| Failure::new(Exit::Failed, message);
+    let output = Command::new("rsync").arg("--version").env("LC_ALL", "C").stdin(Stdio::null()).output();
+    let output = match output {
+        Ok(output) => output,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(failure("rsync is not installed: install the package `rsync` (3.1 or newer)".to_owned()));
+        }
+        Err(e) => return Err(failure(format!("rsync cannot be run: {e}"))),
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    match parse(&text) {
+        Some(version) if version >= OLDEST => Ok(()),
+        Some((major, minor)) => Err(failure(format!(
+            "rsync {major}.{minor} is too old: version 3.1 or newer is needed; update the package `rsync`"
+        ))),
+        None => {
+            Err(failure("`rsync --version` does not tell a version: is the rsync in PATH the real one?".to_owned()))
+        }
+    }
+}
+
+/// Major and minor of `rsync  version 3.5.0  protocol version 32`, with or without a `v`.
+fn parse(text: &str) -> Option<(u32, u32)> {
+    let line = text.lines().next()?;
+    let version = line.strip_prefix("rsync")?.trim_start().strip_prefix("version")?.trim_start();
+    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn first_lines_of_releases() {
+        assert_eq!(parse("rsync  version 3.5.0  protocol version 32\nCopyright"), Some((3, 5)));
+        assert_eq!(parse("rsync  version v3.2.7  protocol version 31"), Some((3, 2)));
+        assert_eq!(parse("rsync  version 3.0.9  protocol version 30"), Some((3, 0)));
+        assert_eq!(parse("openrsync: protocol version 29"), None);
+        assert_eq!(parse(""), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! Claims buckets, so that no two processes of this host ever use the same one.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use chrono::NaiveDateTime;
+
+use super::StateDir;
+use crate::history::bucket::Bucket;
+use crate::mirror::Mirror;
+
+/// A bucket for `mirror` that starts at `now` (local time) and that nobody was given before, also when two processes ask
+/// in the same second or the clock was set back.
+///
+/// # Errors
+/// Those of the file that remembers the last claim.
+pub fn claim(state: &StateDir, mirror: &Mirror, now: NaiveDateTime) -> io::Result<Bucket> {
+    let path = state.dir("buckets")?.join(mirror.id());
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.lock()?;
+    let mut last = String::new();
+    Read::by_ref(&mut file).take(100).read_to_string(&mut last)?;
+    let (bucket, highest) = Bucket::after(last.trim().parse().ok(), now);
+    let note = format!("{highest}\n");
+    file.rewind()?;
+    file.write_all(note.as_bytes())?;
+    file.set_len(note.len() as u64)?;
+    Ok(bucket)
+}

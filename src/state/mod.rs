@@ -1,0 +1,74 @@
+//! The state directory: what sersync remembers between runs, and the locks.
+
+pub mod bucket_claim;
+pub mod lock;
+
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::exit::{Exit, Failure};
+
+/// An existing state directory that belongs to us.
+#[derive(Debug, Clone)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Opens `chosen`, else `$STATE_DIRECTORY` (which systemd sets), else `/var/lib/sersync` for root, else
+    /// `$XDG_STATE_HOME/sersync` or `~/.local/state/sersync`; makes it (mode 0700) when it is not there.
+    ///
+    /// # Errors
+    /// One line when no place is known or it cannot be made.
+    pub fn open(chosen: Option<&Path>) -> Result<StateDir, Failure> {
+        let path = match chosen {
+            Some(path) => path.to_owned(),
+            None => StateDir::default_place().ok_or_else(|| {
+                Failure::new(Exit::Failed, "no place for the state directory is known: give --state-dir DIR")
+            })?,
+        };
+        make_private_dir(&path).map_err(|e| {
+            Failure::new(
+                Exit::Failed,
+                format!("state directory {}: {e}; give another by --state-dir DIR", path.display()),
+            )
+        })?;
+        Ok(StateDir(path))
+    }
+
+    fn default_place() -> Option<PathBuf> {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // systemd may name several directories, separated by colons; the first is the one to use.
+        if let Some(dirs) = set("STATE_DIRECTORY") {
+            return env::split_paths(&dirs).next();
+        }
+        if rustix::process::geteuid().is_root() {
+            return Some(PathBuf::from("/var/lib/sersync"));
+        }
+        set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state"))).map(|dir| dir.join("sersync"))
+    }
+
+    /// The directory `name` within, made when it is not there.
+    ///
+    /// # Errors
+    /// Those of making a directory.
+    pub fn dir(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(name);
+        make_private_dir(&path)?;
+        Ok(path)
+    }
+}
+
+/// Makes the directory and those above it, readable for the owner only, and refuses one that somebody else owns:
+/// another user must not be able to put files in the place of ours.
+fn make_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let owner = fs::metadata(path)?.uid();
+    let me = rustix::process::geteuid().as_raw();
+    if owner != me && owner != 0 {
+        return Err(io::Error::other(format!("belongs to user {owner}, not to this user ({me})")));
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The source tree: what of it is left out.
+
+pub mod exclude;

@@ -1,0 +1,204 @@
+//! The real-time engine: an event source per source tree, a queue and a worker per mirror.
+//!
+//! Threads: the caller's thread controls; per source a supervisor (which reads events) and a crawler; per mirror a
+//! worker, which waits for its rsync. Events go from source to queue, batches from queue to worker; nothing goes back.
+//! To end, the sources deliver what has happened and stop, then the queues are closed, then the workers send the rest;
+//! when that takes too long their rsync processes are stopped, which ends them.
+
+mod queue;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use log::{error, info};
+use rustix::process::Signal;
+
+use crate::config::settings::{Settings, Source};
+use crate::events::inotify::Inotify;
+use crate::executor::{Executor, Mode};
+use crate::exit::{Exit, Failure};
+use crate::history::keeper::Keeper;
+use crate::mirror::Mirror;
+use crate::rsync::children::Children;
+use crate::rsync::output::Change;
+use crate::state::StateDir;
+use crate::tree::exclude::Excludes;
+use queue::{Queue, ToQueues};
+use worker::Worker;
+
+/// When and how to end.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// After this time.
+    pub run_for: Option<Duration>,
+    /// After this many batches per mirror.
+    pub batches: Option<u64>,
+    /// When nothing changed for this long.
+    pub until_idle: Option<Duration>,
+    /// What is pending at the end is sent for at most this long.
+    pub drain_timeout: Duration,
+}
+
+/// What the engine works with.
+#[derive(Debug)]
+pub struct Engine<'a> {
+    /// The validated settings.
+    pub settings: &'a Settings,
+    /// Locks and buckets.
+    pub state: &'a StateDir,
+    /// The processes of this program.
+    pub children: &'a Children,
+    /// Whether anything is changed.
+    pub mode: Mode,
+    /// When and how to end.
+    pub bounds: Bounds,
+    /// Told about each path that is changed or, in a dry run, would be.
+    pub on_item: fn(&Mirror, Change, &Path),
+}
+
+/// What the controlling thread is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// A signal asks for the end.
+    Signal(i32),
+    /// A worker ended.
+    Ended(Exit),
+}
+
+/// How the engine ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit codes of all mirrors.
+    pub exits: Vec<Exit>,
+    /// The signal that asked for it, if any did.
+    pub signal: Option<i32>,
+}
+
+/// How often it is looked whether all is idle, or a source has ended.
+const TICK: Duration = Duration::from_millis(20);
+/// How long stopped rsync processes may take before they are killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Engine<'_> {
+    /// Mirrors changes until a bound is reached or a signal arrives.
+    ///
+    /// # Errors
+    /// When an event source cannot be started at all.
+    pub fn run(&self, mirrors: &[Mirror], news: &Receiver<News>, tell: &Sender<News>) -> Result<Outcome> {
+        let queues: Vec<Arc<Queue>> = mirrors.iter().map(|_| Arc::new(Queue::new(&self.settings.watch))).collect();
+        let workers: Vec<Worker<'_>> =
+            mirrors.iter().zip(&queues).map(|(mirror, queue)| self.worker(mirror, queue)).collect::<Result<_, _>>()?;
+        let sources = start_sources(mirrors, &queues)?;
+        Ok(thread::scope(|scope| {
+            for worker in workers {
+                let tell = tell.clone();
+                scope.spawn(move || {
+                    // The receiver lives as long as this scope.
+                    let _ = tell.send(News::Ended(worker.run()));
+                });
+            }
+            self.control(&sources, &queues, news)
+        }))
+    }
+
+    fn worker<'a>(&'a self, mirror: &'a Mirror, queue: &Arc<Queue>) -> Result<Worker<'a>, Failure> {
+        let history = match self.settings.history.keep_days {
+            0 => Keeper::none(),
+            _ => Keeper::new(self.state.clone(), self.settings.history.resolution),
+        };
+        let patterns = real_time_patterns(&mirror.source);
+        Ok(Worker {
+            executor: Executor::new(mirror, self.children, self.mode, history),
+            children: self.children,
+            queue: Arc::clone(queue),
+            excludes: compiled(&patterns)?,
+            patterns: patterns.iter().map(OsString::from).collect(),
+            settings: &self.settings.watch,
+            state: self.state,
+            batches: self.bounds.batches,
+            drain_timeout: self.bounds.drain_timeout,
+            on_item: self.on_item,
+        })
+    }
+
+    fn control(&self, sources: &[Inotify], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
+        let mut outcome = Outcome { exits: Vec::new(), signal: None };
+        let end = self.bounds.run_for.map(|time| Instant::now() + time);
+        while outcome.exits.len() < queues.len() && outcome.signal.is_none() {
+            let tick = self.bounds.until_idle.map(|_| Instant::now() + TICK);
+            if !outcome.wait(news, end.into_iter().chain(tick).min()) {
+                let idle = |limit| queues.iter().all(|queue| queue.idle_for().is_some_and(|idle| idle >= limit));
+                if end.is_some_and(|end| end <= Instant::now()) || self.bounds.until_idle.is_some_and(idle) {
+                    break;
+                }
+            }
+        }
+        info!("ending: sending what is pending");
+        let deadline = Instant::now() + self.bounds.drain_timeout;
+        sources.iter().for_each(Inotify::stop);
+        while !sources.iter().all(Inotify::is_finished) && Instant::now() < deadline {
+            thread::sleep(TICK);
+        }
+        queues.iter().for_each(|queue| queue.close());
+        let mut until = deadline;
+        let mut steps = [Signal::TERM, Signal::KILL].into_iter();
+        while outcome.exits.len() < queues.len() {
+            if outcome.wait(news, Some(until)) {
+                continue;
+            }
+            if let Some(signal) = steps.next() {
+                error!("not everything could be sent within --drain-timeout");
+                self.children.close();
+                self.children.signal(signal);
+            }
+            until = Instant::now() + GRACE;
+        }
+        outcome
+    }
+}
+
+impl Outcome {
+    /// Takes one piece of news; false when there was none until the given time.
+    fn wait(&mut self, news: &Receiver<News>, until: Option<Instant>) -> bool {
+        let piece = match until {
+            None => news.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => news.recv_timeout(until.saturating_duration_since(Instant::now())),
+        };
+        match piece {
+            Ok(News::Ended(exit)) => self.exits.push(exit),
+            Ok(News::Signal(signal)) => self.signal = Some(signal),
+            Err(_) => return false,
+        }
+        true
+    }
+}
+
+/// One event source per source tree, which delivers to all its mirrors.
+fn start_sources(mirrors: &[Mirror], queues: &[Arc<Queue>]) -> Result<Vec<Inotify>> {
+    let mut by_source: BTreeMap<&str, (&Arc<Source>, Vec<Arc<Queue>>)> = BTreeMap::new();
+    for (mirror, queue) in mirrors.iter().zip(queues) {
+        by_source.entry(&mirror.source.name).or_insert((&mirror.source, Vec::new())).1.push(Arc::clone(queue));
+    }
+    let start = |(source, queues): (&Arc<Source>, Vec<Arc<Queue>>)| {
+        let excludes = compiled(&real_time_patterns(source))?;
+        Inotify::start(Arc::clone(source), excludes, Arc::new(ToQueues(queues)))
+            .with_context(|| format!("source `{}`: its event source cannot be started", source.name))
+    };
+    by_source.into_values().map(start).collect()
+}
+
+/// What is left out in real time.
+fn real_time_patterns(source: &Source) -> Vec<String> {
+    source.exclude.iter().chain(&source.watch_exclude).cloned().collect()
+}
+
+fn compiled(patterns: &[String]) -> Result<Excludes, Failure> {
+    Excludes::new(patterns).map_err(|e| Failure::new(Exit::Config, e.to_string()))
+}

@@ -1,0 +1,182 @@
+//! What is pending for one mirror, shared by the event source that fills it and the worker that empties it.
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::settings::Watch;
+use crate::dirty::{DirtySet, Mark};
+use crate::events::{Identity, Sink};
+
+/// The pending changes of one mirror.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    delay: Duration,
+    max_delay: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    dirty: DirtySet,
+    /// When the oldest and the youngest pending change were reported.
+    first: Instant,
+    last: Instant,
+    /// The watched root; none while there is none.
+    root: Option<Identity>,
+    /// The worker has something to do, so the mirror is not idle.
+    busy: bool,
+    closing: bool,
+}
+
+/// What the worker is woken for.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// These changes are due.
+    Batch(DirtySet),
+    /// The time that it asked for has come.
+    Time,
+    /// There will be no more.
+    Closing,
+}
+
+impl Queue {
+    /// An empty queue that is not watched yet.
+    #[must_use]
+    pub(super) fn new(settings: &Watch) -> Self {
+        let now = Instant::now();
+        let dirty = DirtySet::new(settings.max_pending);
+        let state = State { dirty, first: now, last: now, root: None, busy: true, closing: false };
+        Queue {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            delay: settings.delay,
+            max_delay: settings.max_delay,
+        }
+    }
+
+    /// Waits for what has to be done next. Changes are not handed out before `hold`, nor while the root is not watched.
+    pub(super) fn next(&self, hold: Option<Instant>, wake_at: Option<Instant>) -> Wake {
+        let mut state = self.lock();
+        loop {
+            if state.closing {
+                return Wake::Closing;
+            }
+            let now = Instant::now();
+            let due = (!state.dirty.is_empty() && state.root.is_some()).then(|| {
+                let settled = (state.last + self.delay).min(state.first + self.max_delay);
+                hold.map_or(settled, |hold| hold.max(settled))
+            });
+            if due.is_some_and(|due| due <= now) {
+                state.busy = true;
+                return Wake::Batch(state.dirty.take());
+            }
+            if wake_at.is_some_and(|time| time <= now) {
+                return Wake::Time;
+            }
+            let until = due.into_iter().chain(wake_at).min();
+            state = match until {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let time = until.saturating_duration_since(now);
+                    self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Puts back what could not be sent. It is as old as it was: due as soon as the mirror is not held any more.
+    pub(super) fn put_back(&self, batch: &DirtySet) {
+        let mut state = self.lock();
+        state.dirty.merge(batch);
+        let now = Instant::now();
+        state.first = now.checked_sub(self.max_delay).unwrap_or(now);
+    }
+
+    /// Hands out everything, due or not.
+    #[must_use]
+    pub(super) fn take(&self) -> DirtySet {
+        self.lock().dirty.take()
+    }
+
+    /// Says whether the worker has anything left that it is trying to do.
+    pub(super) fn set_busy(&self, busy: bool) {
+        self.lock().busy = busy;
+    }
+
+    /// How long nothing has changed while nothing was being done; nothing when that is not so.
+    #[must_use]
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        let state = self.lock();
+        (!state.busy).then(|| state.last.elapsed())
+    }
+
+    /// How many paths are pending.
+    #[must_use]
+    pub(super) fn pending(&self) -> usize {
+        self.lock().dirty.len()
+    }
+
+    /// The root that is watched now.
+    #[must_use]
+    pub(super) fn root(&self) -> Option<Identity> {
+        self.lock().root
+    }
+
+    /// Waits until the root is watched for the first time, or the queue is closed; tells which.
+    #[must_use]
+    pub(super) fn wait_until_watched(&self) -> Option<Identity> {
+        let waiting = |state: &mut State| state.root.is_none() && !state.closing;
+        let state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
+        state.root.filter(|_| !state.closing)
+    }
+
+    /// Waits for a time, or until the queue is closed; tells whether it is.
+    #[must_use]
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !state.closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closing
+    }
+
+    /// Nothing more will come; the worker shall send the rest and end.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.changed.notify_all();
+    }
+
+    fn mark(&self, path: &Path, mark: Mark) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.dirty.is_empty() {
+            state.first = now;
+        }
+        state.last = now;
+        state.dirty.mark(path, mark);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn watching(&self, root: Option<Identity>) {
+        self.lock().root = root;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Delivers the events of one source to the queues of all its mirrors.
+#[derive(Debug)]
+pub(super) struct ToQueues(pub(super) Vec<Arc<Queue>>);
+
+impl Sink for ToQueues {
+    fn mark(&self, path: &Path, mark: Mark) {
+        self.0.iter().for_each(|queue| queue.mark(path, mark));
+    }
+
+    fn watching(&self, root: Option<Identity>) {
+        self.0.iter().for_each(|queue| queue.watching(root));
+    }
+}

@@ -1,0 +1,367 @@
+//! The worker of one mirror: it catches up, then sends batches of changes. It never waits for another mirror.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, error, info, warn};
+
+use super::queue::{Queue, Wake};
+use crate::backoff::Backoff;
+use crate::config::settings::{Start, Watch};
+use crate::dirty::{DirtySet, Mark, plan};
+use crate::executor::{Executor, Tally};
+use crate::exit::Exit;
+use crate::mirror::Mirror;
+use crate::pass;
+use crate::report::text::{self, bytes, count};
+use crate::rsync::children::Children;
+use crate::rsync::outcome::{Failing, Outcome, Trouble};
+use crate::rsync::output::Change;
+use crate::state::StateDir;
+use crate::state::lock::{self, Kind, Lock};
+use crate::tree::exclude::Excludes;
+
+/// What a worker works with.
+#[derive(Debug)]
+pub(super) struct Worker<'a> {
+    /// Runs its jobs.
+    pub(super) executor: Executor<'a>,
+    /// The processes of this program.
+    pub(super) children: &'a Children,
+    /// Its changes.
+    pub(super) queue: Arc<Queue>,
+    /// What is left out in real time: `exclude` and `watch.exclude` of the source.
+    pub(super) excludes: Excludes,
+    /// The same as patterns.
+    pub(super) patterns: Vec<OsString>,
+    /// `[watch]`.
+    pub(super) settings: &'a Watch,
+    /// Where the locks are.
+    pub(super) state: &'a StateDir,
+    /// After so many batches it ends.
+    pub(super) batches: Option<u64>,
+    /// At the end it tries for at most this long.
+    pub(super) drain_timeout: Duration,
+    /// Told about each path that is changed or, in a dry run, would be.
+    pub(super) on_item: fn(&Mirror, Change, &Path),
+}
+
+/// What changes while it works.
+struct Progress {
+    caught_up: bool,
+    sent: u64,
+    /// Not before this time is anything sent again: the endpoint failed.
+    hold: Option<Instant>,
+    transient: Backoff,
+    permanent: Backoff,
+    trouble: Option<Trouble>,
+    cure: Cure,
+    failures: u64,
+    /// Paths that failed while others went through; they are tried again by themselves.
+    retry: DirtySet,
+    retry_at: Option<Instant>,
+    retry_backoff: Backoff,
+    failing: BTreeSet<PathBuf>,
+    /// Failing paths that were named in the log already.
+    named: BTreeSet<PathBuf>,
+    /// What was sent while a pass was running, whose list of files may be older than that and undo it.
+    again: DirtySet,
+}
+
+/// What a failing endpoint needs to work again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cure {
+    Time,
+    Operator,
+}
+
+/// How often a running pass is looked for, and a root that is not the watched one.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Further failing paths are counted in the log, not named.
+const NAMED: usize = 20;
+
+impl Worker<'_> {
+    /// Works until the queue is closed or the number of batches is reached; sends what is pending at the end. Returns the
+    /// exit code that this mirror alone would give.
+    pub(super) fn run(mut self) -> Exit {
+        let set = || DirtySet::new(self.settings.max_pending);
+        let mut progress = Progress {
+            caught_up: self.settings.start == Start::None,
+            sent: 0,
+            hold: None,
+            transient: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+            permanent: Backoff::new(Duration::from_secs(5), Duration::from_secs(300)),
+            trouble: None,
+            cure: Cure::Time,
+            failures: 0,
+            retry: set(),
+            retry_at: None,
+            retry_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
+            failing: BTreeSet::new(),
+            named: BTreeSet::new(),
+            again: set(),
+        };
+        if self.queue.wait_until_watched().is_some() {
+            self.catch_up(&mut progress);
+            self.live(&mut progress);
+        }
+        self.drain(&mut progress);
+        self.end(&progress)
+    }
+
+    /// Compares everything once. Changes are reported already, so nothing between is lost.
+    fn catch_up(&mut self, progress: &mut Progress) {
+        let mut waiting_told = false;
+        while !progress.caught_up {
+            let begun = Instant::now();
+            let mirror = self.executor.mirror();
+            // Two comparisons of everything at the same time would undo each other's work.
+            let lock = Lock::take(self.state, mirror, Kind::Pass, Duration::ZERO, || false);
+            if lock.is_err() || !self.root_is_watched() {
+                if let Err(failure) = &lock
+                    && !std::mem::replace(&mut waiting_told, true)
+                {
+                    info!("{}; waiting for it before everything is compared", failure.message);
+                }
+                if self.queue.pause(LOOK_AGAIN) {
+                    return;
+                }
+                continue;
+            }
+            let on_item = self.on_item;
+            let (outcome, tally) = pass::run(&mut self.executor, self.children, &mut |c, p| on_item(mirror, c, p));
+            match outcome {
+                Outcome::Done => progress.caught_up = true,
+                Outcome::Partial(failing) => {
+                    progress.caught_up = true;
+                    self.partial(progress, failing, None);
+                }
+                Outcome::Transient(trouble) => self.failed(progress, trouble, Cure::Time),
+                Outcome::Permanent(trouble) => self.failed(progress, trouble, Cure::Operator),
+                Outcome::Stopped | Outcome::NoMissingArgs => return,
+            }
+            if progress.caught_up {
+                self.succeeded(progress);
+                info!("{mirror}: caught up: {}", told(tally, begun));
+            } else {
+                // It does what it can, which is to wait.
+                self.queue.set_busy(false);
+                let wait = progress.hold.map_or(LOOK_AGAIN, |hold| hold.saturating_duration_since(Instant::now()));
+                if self.queue.pause(wait) {
+                    return;
+                }
+                self.queue.set_busy(true);
+            }
+        }
+    }
+
+    fn live(&mut self, progress: &mut Progress) {
+        while self.batches.is_none_or(|most| progress.sent < most) {
+            self.queue.set_busy(!progress.again.is_empty());
+            let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
+            let wake_at = progress.retry_at.into_iter().chain(again_at).min();
+            match self.queue.next(progress.hold, wake_at) {
+                Wake::Batch(batch) => self.send(progress, batch),
+                Wake::Time => {}
+                Wake::Closing => return,
+            }
+            if progress.retry_at.is_some_and(|time| time <= Instant::now()) {
+                let batch = self.take_retry(progress);
+                self.send(progress, batch);
+            }
+            if !progress.again.is_empty() && !self.pass_is_running() {
+                let batch = progress.again.take();
+                self.send(progress, batch);
+            }
+        }
+    }
+
+    /// Sends a batch, or sees to it that it is sent later.
+    fn send(&mut self, progress: &mut Progress, batch: DirtySet) {
+        if batch.is_empty() {
+            return;
+        }
+        if !self.root_is_watched() {
+            self.queue.put_back(&batch);
+            progress.hold = Some(Instant::now() + LOOK_AGAIN);
+            return;
+        }
+        let begun = Instant::now();
+        let mirror = self.executor.mirror();
+        // To be known before the changes are looked at: a pass that starts later sees at least as much.
+        let pass_was_running = self.pass_is_running();
+        let scopes = plan::scopes(&mirror.source.path, &batch, &self.excludes);
+        let on_item = self.on_item;
+        let (outcome, tally) = self.executor.run(&scopes, &self.patterns, &mut |c, p| on_item(mirror, c, p));
+        match outcome {
+            Outcome::Done => {
+                self.succeeded(progress);
+                self.healed(progress);
+            }
+            Outcome::Partial(failing) => {
+                self.succeeded(progress);
+                self.partial(progress, failing, Some(&batch));
+            }
+            Outcome::Transient(trouble) => return self.postpone(progress, &batch, trouble, Cure::Time),
+            Outcome::Permanent(trouble) => return self.postpone(progress, &batch, trouble, Cure::Operator),
+            Outcome::Stopped | Outcome::NoMissingArgs => return self.queue.put_back(&batch),
+        }
+        progress.sent += 1;
+        info!("{mirror}: {}", told(tally, begun));
+        if pass_was_running {
+            progress.again.merge(&batch);
+        }
+    }
+
+    fn postpone(&self, progress: &mut Progress, batch: &DirtySet, trouble: Trouble, cure: Cure) {
+        self.queue.put_back(batch);
+        self.failed(progress, trouble, cure);
+    }
+
+    fn failed(&self, progress: &mut Progress, trouble: Trouble, cure: Cure) {
+        let backoff = match cure {
+            Cure::Time => &mut progress.transient,
+            Cure::Operator => &mut progress.permanent,
+        };
+        let wait = backoff.next();
+        progress.hold = Some(Instant::now() + wait);
+        progress.failures += 1;
+        let line =
+            format!("{}: {}; trying again in {:.0} s", self.executor.mirror(), trouble.why, wait.as_secs_f64().ceil());
+        if progress.trouble.as_ref() == Some(&trouble) {
+            debug!("{line}")
+        } else {
+            error!("{line}")
+        }
+        progress.trouble = Some(trouble);
+        progress.cure = cure;
+    }
+
+    fn succeeded(&self, progress: &mut Progress) {
+        if progress.trouble.take().is_some() {
+            let failures = count(progress.failures, "failed attempt");
+            warn!("{}: works again after {failures}", self.executor.mirror());
+        }
+        progress.failures = 0;
+        progress.hold = None;
+        progress.transient.reset();
+        progress.permanent.reset();
+    }
+
+    /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.
+    fn partial(&self, progress: &mut Progress, failing: Failing, batch: Option<&DirtySet>) {
+        let mirror = self.executor.mirror();
+        if failing.unattributed.is_empty() {
+            failing.paths.keys().for_each(|path| progress.retry.mark(path, Mark::Deep));
+        } else if let Some(batch) = batch {
+            progress.retry.merge(batch);
+        } else {
+            progress.retry.mark(Path::new(""), Mark::Deep);
+        }
+        let wait = progress.retry_backoff.next();
+        progress.retry_at = Some(Instant::now() + wait);
+        let new: Vec<_> = failing.paths.iter().filter(|(path, _)| !progress.named.contains(*path)).collect();
+        for (path, why) in new.iter().take(NAMED) {
+            warn!("{mirror}: {}: {why}", text::path(path));
+        }
+        if new.len() > NAMED {
+            warn!("{mirror}: {} more paths failed", new.len() - NAMED);
+        }
+        failing.unattributed.iter().take(NAMED).for_each(|why| warn!("{mirror}: {why}"));
+        if failing.paths.is_empty() {
+            // It has no name, but it counts.
+            progress.failing.insert(PathBuf::new());
+        }
+        progress.failing.extend(failing.paths.keys().cloned());
+        progress.named.extend(failing.paths.into_keys());
+    }
+
+    /// What failed, for one more attempt.
+    fn take_retry(&self, progress: &mut Progress) -> DirtySet {
+        progress.retry_at = None;
+        progress.failing.clear();
+        progress.retry.take()
+    }
+
+    /// Everything went through: if nothing waits for another attempt, nothing fails any more.
+    fn healed(&self, progress: &mut Progress) {
+        if progress.retry.is_empty() && !progress.named.is_empty() {
+            info!("{}: what failed before has arrived", self.executor.mirror());
+            progress.named.clear();
+            progress.retry_backoff.reset();
+        }
+    }
+
+    /// Sends everything that is left: what failed once more, what a lost endpoint did not get until the time is over.
+    fn drain(&mut self, progress: &mut Progress) {
+        let deadline = Instant::now() + self.drain_timeout;
+        let mut retried = false;
+        while progress.caught_up && !self.children.is_closed() && Instant::now() < deadline {
+            if !progress.again.is_empty() && self.pass_is_running() {
+                self.children.pause(LOOK_AGAIN / 5);
+                continue;
+            }
+            let mut batch = self.queue.take();
+            batch.merge(&progress.again.take());
+            if !std::mem::replace(&mut retried, true) {
+                batch.merge(&self.take_retry(progress));
+            }
+            if batch.is_empty() {
+                return;
+            }
+            let failures = progress.failures;
+            self.send(progress, batch);
+            if progress.failures > failures && progress.cure == Cure::Operator {
+                return;
+            }
+            if let Some(hold) = progress.hold {
+                self.children.pause(hold.min(deadline).saturating_duration_since(Instant::now()));
+            }
+        }
+    }
+
+    fn end(&self, progress: &Progress) -> Exit {
+        let mirror = self.executor.mirror();
+        let pending = self.queue.pending() + progress.again.len();
+        let exit = match &progress.trouble {
+            Some(trouble) => trouble.exit,
+            None if !progress.caught_up || pending > 0 || !progress.failing.is_empty() => Exit::Partial,
+            None => Exit::Done,
+        };
+        if !progress.caught_up {
+            error!("{mirror}: ended before everything was compared; the next start will compare it");
+        }
+        if pending > 0 {
+            error!("{mirror}: ended with {} not sent; the next start will find them", count(pending as u64, "path"));
+        }
+        if !progress.failing.is_empty() {
+            error!("{mirror}: ended with {} failing", count(progress.failing.len() as u64, "path"));
+        }
+        exit
+    }
+
+    /// Whether the directory at the source's path is the one that is watched. When it is not, what is missing there
+    /// says nothing about what was deleted.
+    fn root_is_watched(&self) -> bool {
+        let now = fs::metadata(&self.executor.mirror().source.path).ok().map(|meta| (meta.dev(), meta.ino()));
+        now.is_some() && now == self.queue.root()
+    }
+
+    fn pass_is_running(&self) -> bool {
+        lock::is_held(self.state, self.executor.mirror(), Kind::Pass).unwrap_or_else(|e| {
+            warn!("{}: cannot tell whether a pass is running: {e}", self.executor.mirror());
+            false
+        })
+    }
+}
+
+fn told(tally: Tally, begun: Instant) -> String {
+    let Tally { created, updated, deleted, sent, .. } = tally;
+    let took = begun.elapsed().as_secs_f64();
+    format!("{created} created, {updated} updated, {deleted} deleted, {} sent in {took:.2} s", bytes(sent))
+}
