@@ -3,5 +3,7 @@
 
 mod config_errors;
 mod excludes;
+mod full_sync;
+mod scenarios;
 mod support;
 mod support_works;
