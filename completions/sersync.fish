@@ -24,8 +24,8 @@ function __fish_sersync_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c sersync -n "__fish_sersync_needs_command" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_needs_command" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_needs_command" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_needs_command" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_needs_command" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_needs_command" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -40,8 +40,8 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l from -d 'A
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory .../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l password-file -d 'The file that holds the password for --to' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l lock-wait -d 'Wait this long for another run on the same mirror to end [default: not at all]' -r
-complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l json -d 'Print one JSON object per mirror'
@@ -56,28 +56,28 @@ complete -c sersync -n "__fish_sersync_using_subcommand watch" -l for -d 'End af
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l batches -d 'End when every mirror got this many batches of changes' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l until-idle -d 'End when nothing changed for this long and nothing is left to send' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l drain-timeout -d 'At the end, send what is pending for at most this long' -r
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "show" -d 'Print the validated configuration with all defaults filled in'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
-complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'As JSON instead of TOML'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing but errors'
@@ -85,13 +85,13 @@ complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print the validated configuration with all defaults filled in'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sersync -n "__fish_sersync_using_subcommand completions" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand completions" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c sersync -n "__fish_sersync_using_subcommand generate" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -d 'Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for root, $XDG_STATE_HOME/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s h -l help -d 'Print help'

@@ -19,7 +19,7 @@ impl Backoff {
 
     /// The wait after one more failure. A quarter of it is left to chance, so that many mirrors that lost the same
     /// daemon do not all come back at once.
-    pub fn next(&mut self) -> Duration {
+    pub fn after_failure(&mut self) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);
         doubled.min(self.longest).mul_f64(0.75 + 0.25 * fastrand::f64())
@@ -39,11 +39,11 @@ mod tests {
     fn waits_grow_to_the_limit_and_start_again() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            let wait = backoff.next().as_secs_f64();
+            let wait = backoff.after_failure().as_secs_f64();
             assert!(wait <= expected && wait >= expected * 0.75, "{wait} for {expected}");
         }
-        (0..100).for_each(|_| assert!(backoff.next() <= Duration::from_secs(60)));
+        (0..100).for_each(|_| assert!(backoff.after_failure() <= Duration::from_secs(60)));
         backoff.reset();
-        assert!(backoff.next() <= Duration::from_secs(1));
+        assert!(backoff.after_failure() <= Duration::from_secs(1));
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: clap types only.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use crate::exit::Exit;
 #[derive(Debug, Parser)]
 #[command(name = "sersync", version, max_term_width = 100, after_long_help = exit_status())]
 pub struct Cli {
-    /// Configuration file [default: /etc/sersync/sersync.toml, then $XDG_CONFIG_HOME/sersync/sersync.toml]
+    /// Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]
     #[arg(short, long, value_name = "FILE", env = "SERSYNC_CONFIG", global = true)]
     pub config: Option<PathBuf>,
 
-    /// Directory for locks and what is remembered between runs [default: $STATE_DIRECTORY, then /var/lib/sersync for
-    /// root, $XDG_STATE_HOME/sersync for others]
+    /// Directory for locks and what is remembered between runs [default: /var/lib/sersync for root,
+    /// ~/.local/state/sersync for others]
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
 
@@ -190,7 +191,8 @@ fn span(text: &str) -> Result<Duration, String> {
 pub fn exit_status() -> String {
     let mut text = String::from("Exit status:\n");
     for (exit, meaning) in Exit::TABLE {
-        text.push_str(&format!("  {:>3}  {meaning}\n", exit.code()));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:>3}  {meaning}", exit.code());
     }
     text.push_str("  128+N  ended by signal N\n");
     text

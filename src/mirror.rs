@@ -1,6 +1,6 @@
 //! Mirrors: one source on one endpoint. Everything that has a state (locks, queues, buckets) has it per mirror.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -73,16 +73,17 @@ impl Mirror {
         const LONGEST: usize = 180;
         let text = self.to_string();
         let mut id = String::new();
+        // Writing to a string cannot fail.
         for byte in text.bytes() {
             if byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte) {
                 id.push(char::from(byte));
             } else {
-                id.push_str(&format!("%{byte:02x}"));
+                let _ = write!(id, "%{byte:02x}");
             }
         }
         if id.len() > LONGEST {
             id.truncate(LONGEST);
-            id.push_str(&format!("~{:016x}", fnv1a(text.as_bytes())));
+            let _ = write!(id, "~{:016x}", fnv1a(text.as_bytes()));
         }
         id
     }

@@ -11,7 +11,7 @@ use crate::dirty::{DirtySet, Mark, plan};
 use crate::executor::{Executor, OnItem, Tally};
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
-use crate::rsync::outcome::{Failing, Outcome};
+use crate::rsync::outcome::{Failing, Outcome, SETTLE};
 use crate::scope::Scope;
 
 /// What is tried again, and how often.
@@ -39,10 +39,14 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &mut OnIte
         attempt += 1;
         match outcome {
             Outcome::Done => break,
-            Outcome::Transient(trouble) if !last => {
-                let wait = backoff.next();
+            Outcome::Transient(ref trouble) | Outcome::Aborted(ref trouble) if !last => {
+                let settled = if matches!(outcome, Outcome::Aborted(_)) { SETTLE } else { Duration::ZERO };
+                let wait = backoff.after_failure().max(settled);
                 info!("{}: {}; trying again in {:.1} s", executor.mirror(), trouble.why, wait.as_secs_f64());
                 children.pause(wait);
+                if children.is_closed() {
+                    return (outcome, tally);
+                }
             }
             Outcome::Partial(failing) if last => {
                 given_up.extend(failing);
@@ -63,7 +67,7 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &mut OnIte
                     break;
                 }
             }
-            Outcome::Partial(_) => children.pause(backoff.next()),
+            Outcome::Partial(_) => children.pause(backoff.after_failure()),
             other => return (other, tally),
         }
     }

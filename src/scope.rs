@@ -74,10 +74,11 @@ impl Listed {
     /// Splits into pieces that each keep the limits, in order. Every piece has at least one entry.
     #[must_use]
     pub fn split(self, limits: Limits) -> Vec<Listed> {
+        type Field = fn(&mut Listed) -> &mut Vec<PathBuf>;
         let mut pieces = Vec::new();
         let mut piece = Listed::default();
         let mut bytes = 0;
-        let fields: [(Vec<PathBuf>, fn(&mut Listed) -> &mut Vec<PathBuf>); 3] = [
+        let fields: [(Vec<PathBuf>, Field); 3] = [
             (self.shallow, |listed| &mut listed.shallow),
             (self.missing, |listed| &mut listed.missing),
             (self.present, |listed| &mut listed.present),

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use log::{Level, debug, error, log_enabled};
+use log::{Level, debug, error, info, log_enabled};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -25,6 +25,7 @@ use crate::mirror::Mirror;
 use crate::report::summary::Summary;
 use crate::report::{self, text};
 use crate::rsync::children::Children;
+use crate::rsync::outcome::{Outcome, SETTLE};
 use crate::rsync::output::Change;
 use crate::state::lock::{Kind, Lock};
 use crate::{pass, signals};
@@ -130,10 +131,14 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children)
     let lock = (mode == Mode::Real)
         .then(|| Lock::take(&setup.state, mirror, Kind::Pass, args.writing.lock_wait, || children.is_closed()))
         .transpose();
-    let _lock = match lock {
+    let lock = match lock {
         Ok(lock) => lock,
         Err(failure) => return Summary::not_begun(mirror, &failure),
     };
+    if lock.as_ref().is_some_and(Lock::after_crash) {
+        info!("{mirror}: the run before was cut off; giving the daemon time to end its session");
+        children.pause(SETTLE);
+    }
     let history = match setup.settings.history.keep_days {
         0 => Keeper::none(),
         _ => Keeper::new(setup.state.clone(), Duration::MAX),
@@ -143,6 +148,9 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children)
         Mode::DryRun => list(mirror, args.json, change, path),
         Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),
     });
+    if !matches!(outcome, Outcome::Stopped | Outcome::Aborted(_)) {
+        lock.into_iter().for_each(Lock::end);
+    }
     Summary::new(mirror, outcome, tally, begun.elapsed())
 }
 

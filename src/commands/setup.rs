@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::cli::{Cli, Selection};
 use crate::config::settings::Settings;
 use crate::config::{self, adhoc, locate, password};
+use crate::exit::Failure;
 use crate::mirror::{Endpoint, Mirror};
 use crate::rsync::version;
 use crate::state::StateDir;
@@ -26,7 +27,7 @@ pub(super) struct Setup {
 pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
     let settings = match &selection.from {
         Some(from) => {
-            let base = cli.config.as_deref().map(config::load).transpose()?;
+            let base = cli.config.as_deref().map(config::load).transpose().map_err(Failure::from)?;
             adhoc::adhoc(from, &selection.to, selection.password_file.as_deref(), base.as_ref())?
         }
         None => load(cli)?,
@@ -42,7 +43,8 @@ pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
 
 /// The configuration file's settings.
 pub(super) fn load(cli: &Cli) -> Result<Settings> {
-    Ok(config::load(&locate::locate(cli.config.as_deref())?)?)
+    let file = locate::locate(cli.config.as_deref()).map_err(Failure::from)?;
+    Ok(config::load(&file).map_err(Failure::from)?)
 }
 
 /// The password files that these mirrors need, each once.

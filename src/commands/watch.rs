@@ -33,7 +33,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         }
     })?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
-    let (mirrors, _locks, mut exits) = admitted(&setup, args, mode);
+    let (mirrors, locks, mut exits) = admitted(&setup, args, mode);
     if mirrors.is_empty() {
         return Ok(End::Exit(Exit::merge(exits)));
     }
@@ -42,6 +42,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         state: &setup.state,
         children: &children,
         mode,
+        settle: locks.iter().any(Lock::after_crash),
         bounds: Bounds {
             run_for: args.run_for,
             batches: args.batches,
@@ -51,6 +52,9 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         on_item: if mode == Mode::DryRun { list } else { log_item },
     };
     let outcome = engine.run(&mirrors, &news, &tell)?;
+    if !children.is_closed() {
+        locks.into_iter().for_each(Lock::end);
+    }
     exits.extend(&outcome.exits);
     Ok(match (outcome.signal, Exit::merge(exits)) {
         (Some(signal), Exit::Done) => End::Signal(signal),
@@ -66,12 +70,14 @@ fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<Mirror>, Vec<Lo
     let mut guarded: BTreeMap<&str, Result<(), Exit>> = BTreeMap::new();
     for mirror in &setup.mirrors {
         let source = &mirror.source;
-        let guard = *guarded.entry(&source.name).or_insert_with(|| guard::check_source(source, empty).map_err(told));
+        let guard = *guarded
+            .entry(&source.name)
+            .or_insert_with(|| guard::check_source(source, empty).map_err(|failure| told(&failure)));
         let admitted = guard.and_then(|()| match mode {
             Mode::DryRun => Ok(None),
-            Mode::Real => {
-                Lock::take(&setup.state, mirror, Kind::Watch, args.writing.lock_wait, || false).map(Some).map_err(told)
-            }
+            Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, args.writing.lock_wait, || false)
+                .map(Some)
+                .map_err(|failure| told(&failure)),
         });
         match admitted {
             Ok(lock) => {
@@ -84,7 +90,7 @@ fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<Mirror>, Vec<Lo
     (mirrors, locks, exits)
 }
 
-fn told(failure: Failure) -> Exit {
+fn told(failure: &Failure) -> Exit {
     error!("{}", failure.message);
     failure.exit
 }

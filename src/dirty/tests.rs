@@ -6,6 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+impl DirtySet {
+    fn mark_all(&mut self, marks: &[(PathBuf, Mark)]) {
+        for (path, mark) in marks {
+            self.mark(path, *mark);
+        }
+    }
+}
+
 /// Whether the set would have `path` looked at again.
 fn covers(set: &DirtySet, path: &Path) -> bool {
     let names: Vec<&OsStr> = path.iter().collect();
@@ -54,8 +62,8 @@ proptest! {
     #[test]
     fn whatever_goes_in_comes_out(first in marks(), second in marks(), limit in 1usize..40) {
         let (mut set, mut other) = (DirtySet::new(limit), DirtySet::new(limit));
-        first.iter().for_each(|(path, mark)| set.mark(path, *mark));
-        second.iter().for_each(|(path, mark)| other.mark(path, *mark));
+        set.mark_all(&first);
+        other.mark_all(&second);
         set.merge(&other);
         for (path, mark) in first.iter().chain(&second) {
             for wanted in meant(path, *mark) {
@@ -78,7 +86,7 @@ proptest! {
     #[test]
     fn below_the_limit_nothing_is_coarser_than_it_was_marked(marks in marks()) {
         let mut set = DirtySet::new(1000);
-        marks.iter().for_each(|(path, mark)| set.mark(path, *mark));
+        set.mark_all(&marks);
         let meant: Vec<PathBuf> = marks.iter().flat_map(|(path, mark)| meant(path, *mark)).collect();
         for path in universe() {
             prop_assert_eq!(covers(&set, &path), meant.contains(&path), "{:?}", path);

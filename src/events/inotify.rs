@@ -226,7 +226,7 @@ impl<'a> Session<'a> {
             let crawler = thread::Builder::new()
                 .name("crawler".to_owned())
                 .spawn_scoped(scope, move || self.crawler(queue, again))?;
-            let mut buffer = [MaybeUninit::uninit(); READ_BUFFER];
+            let mut buffer = vec![MaybeUninit::uninit(); READ_BUFFER];
             let read = self.read(&mut reading, &mut buffer);
             // Without a sender the crawler ends when it has done what it was asked to do.
             let ended = reading.ended.take();
@@ -388,7 +388,9 @@ impl<'a> Session<'a> {
                     self.crawl(top, &mut claims);
                     if self.live.swap(true, Ordering::Relaxed) {
                         let path = self.tree().path(top);
-                        path.iter().for_each(|path| self.sink.mark(path, Mark::Deep));
+                        if let Some(path) = path {
+                            self.sink.mark(&path, Mark::Deep);
+                        }
                     } else if !self.stop.requested.load(Ordering::Relaxed) {
                         info!(
                             "source `{}`: watching {} directories by inotify",

@@ -198,7 +198,7 @@ impl DirTree {
         let (Ok(place) | Err(place)) = self.place(above, name);
         if let Some(node) = self.node_mut(index) {
             node.parent = Some(parent);
-            node.name = name.to_owned();
+            name.clone_into(&mut node.name);
         }
         if let Some(above) = self.node_mut(parent) {
             above.children.insert(place, index);

@@ -20,10 +20,10 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// The bucket that follows the highest one claimed so far, and the highest one after that.
+    /// The bucket that follows the latest time and the highest number claimed so far, and the same two after that.
     ///
-    /// The number only starts at zero again when the time is later than ever before, so a clock that was set back never
-    /// gives a name twice.
+    /// A time that is later than ever before needs no number. Any other time gets a number that no bucket ever had, so a
+    /// clock that was set back never gives a name twice.
     #[must_use]
     pub fn after(highest: Option<Bucket>, now: NaiveDateTime) -> (Bucket, Bucket) {
         let start = now.with_nanosecond(0).unwrap_or(now);
@@ -33,8 +33,8 @@ impl Bucket {
                 (Bucket { start, number }, Bucket { start: last.start, number })
             }
             _ => {
-                let bucket = Bucket { start, number: 0 };
-                (bucket, bucket)
+                let number = highest.map_or(0, |last| last.number);
+                (Bucket { start, number: 0 }, Bucket { start, number })
             }
         }
     }

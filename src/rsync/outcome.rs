@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::output::unescape;
 use crate::exit::Exit;
@@ -19,8 +20,11 @@ pub enum Outcome {
     Done,
     /// Some paths were not transferred or not deleted.
     Partial(Failing),
-    /// It may work later without anybody doing anything.
+    /// It may work later without anybody doing anything; no session was begun.
     Transient(Trouble),
+    /// The same, but a session had begun, and the daemon may go on working on what it has received. Before that is over
+    /// nothing may be sent: see [`SETTLE`].
+    Aborted(Trouble),
     /// It will not work until somebody does something.
     Permanent(Trouble),
     /// The receiver breaks on `--delete-missing-args`; nothing was done. True of rsync 3.4.3 and of distributions'
@@ -29,6 +33,15 @@ pub enum Outcome {
     /// It was stopped because this process is ending.
     Stopped,
 }
+
+/// What is said of a path that was there when it was looked at and gone when rsync came to it: no failure, but it has to be
+/// looked at again.
+pub const VANISHED: &str = "vanished while it was being sent";
+
+/// How long to leave an endpoint alone after a session was cut off. The daemon's receiver works through what is in its
+/// socket before it sees the end: it can still put an older version of a file in its place, and removing its temporary
+/// file changes the time of a directory.
+pub const SETTLE: Duration = Duration::from_secs(3);
 
 /// Why a job failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +115,7 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
         Trouble { exit, why }
     };
     let transient = |exit, hint| Outcome::Transient(trouble(exit, hint));
+    let aborted = |exit, hint| Outcome::Aborted(trouble(exit, hint));
     let permanent = |exit, hint| Outcome::Permanent(trouble(exit, hint));
     match ending.code {
         Some(0) if ending.not_deleted.is_empty() => Outcome::Done,
@@ -137,17 +151,17 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
         Some(5) if says("@ERROR") && !says("lock file") => permanent(Exit::Failed, "the daemon refuses the session"),
         Some(5 | 10) => transient(Exit::Unreachable, "the daemon cannot be reached"),
         Some(35) => transient(Exit::Unreachable, "the daemon did not answer within `connect-timeout`"),
-        Some(30) => transient(Exit::Unreachable, "the connection stalled for longer than `timeout`"),
-        Some(12 | 14 | 20) => transient(Exit::Unreachable, "the connection was lost"),
+        Some(30) => aborted(Exit::Unreachable, "the connection stalled for longer than `timeout`"),
+        Some(12 | 14 | 20) => aborted(Exit::Unreachable, "the connection was lost"),
         Some(11) if says("No space left") || says("Disk quota exceeded") => {
-            transient(Exit::Failed, "no space is left on the target")
+            aborted(Exit::Failed, "no space is left on the target")
         }
         Some(11) if says("mkdir") && says("No such file or directory") => {
             permanent(Exit::Unreachable, "the target's directory is missing")
         }
-        Some(11) => transient(Exit::Failed, "reading or writing files failed"),
+        Some(11) => aborted(Exit::Failed, "reading or writing files failed"),
         Some(_) => permanent(Exit::Failed, ""),
-        None => transient(Exit::Failed, "rsync was killed by a signal"),
+        None => aborted(Exit::Failed, "rsync was killed by a signal"),
     }
 }
 
@@ -167,17 +181,17 @@ fn failing(mirror: &Mirror, ending: Ending<'_>) -> Failing {
         failing.paths.insert(dir.clone(), "cannot delete non-empty directory".to_owned());
     }
     for line in ending.errors {
-        if let Some(vanished) = between(line, b"file has vanished: \"", b"\"") {
-            if let Some(path) = within_source(mirror, vanished, line) {
-                failing.paths.entry(path).or_insert_with(|| "vanished while it was being sent".to_owned());
-                continue;
-            }
+        let vanished = between(line, b"file has vanished: \"", b"\"");
+        if let Some(path) = vanished.and_then(|path| within_source(mirror, path, line)) {
+            failing.paths.entry(path).or_insert_with(|| VANISHED.to_owned());
+            continue;
         }
         // The rest of rsync's own lines are summaries of those that begin with "rsync: ".
         if !line.starts_with(b"rsync: ") {
             continue;
         }
-        let words = text::escaped(line.strip_prefix(b"rsync: ").unwrap_or(line));
+        let gone = contains(line, b"[sender] link_stat") && contains(line, b"No such file or directory (2)");
+        let words = if gone { VANISHED.to_owned() } else { words_of(line) };
         let named = between(line, b"\"", b"\"").or_else(|| between(line, b"(", b") failed"));
         match named.and_then(|path| within_source(mirror, path, line)) {
             Some(path) => {
@@ -193,6 +207,10 @@ fn failing(mirror: &Mirror, ending: Ending<'_>) -> Failing {
         failing.unattributed.push(format!("rsync exited with {}, naming no path", ending.code.unwrap_or_default()));
     }
     failing
+}
+
+fn words_of(line: &[u8]) -> String {
+    text::escaped(line.strip_prefix(b"rsync: ").unwrap_or(line))
 }
 
 /// What stands between the first `open` and the last `close` after it.

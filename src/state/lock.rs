@@ -32,13 +32,17 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A held lock. It is released when this is dropped.
+/// A held lock. The kernel releases it when this is dropped, or the process ends in whatever way.
 ///
 /// Never remove the file: a lock on a removed file excludes nobody.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    after_crash: bool,
 }
+
+/// What the file says after an orderly end.
+const ENDED: &str = "ended\n";
 
 /// Even without `--lock-wait` a lock is tried for this long, because [`is_held`] takes it for a moment.
 const LEAST_WAIT: Duration = Duration::from_millis(300);
@@ -65,9 +69,7 @@ impl Lock {
                 Err(TryLockError::Error(e)) => return Err(failed(e)),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline && !give_up() => thread::sleep(RETRY),
                 Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    // What the file says is a courtesy: without it the message is just shorter.
-                    let _ = Read::by_ref(&mut file).take(200).read_to_string(&mut holder);
+                    let holder = note(&mut file);
                     let what = match kind {
                         Kind::Pass => "another pass is running",
                         Kind::Watch => "another watch is running",
@@ -77,10 +79,47 @@ impl Lock {
                 }
             }
         }
-        let note = format!("process {} since {}\n", std::process::id(), Local::now().format("%Y-%m-%d %H:%M:%S"));
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes())).map_err(failed)?;
-        Ok(Lock { _file: file })
+        let other = if kind == Kind::Pass { Kind::Watch } else { Kind::Pass };
+        let after_crash = crashed(&mut file) || left_by_crash(state, mirror, other).map_err(failed)?;
+        let text = format!("process {} since {}\n", std::process::id(), Local::now().format("%Y-%m-%d %H:%M:%S"));
+        write_note(&mut file, &text).map_err(failed)?;
+        Ok(Lock { file, after_crash })
     }
+
+    /// Whether the one before, of either kind, was killed or left rsync sessions behind: the daemon may still be working
+    /// on what it had received from them.
+    #[must_use]
+    pub fn after_crash(&self) -> bool {
+        self.after_crash
+    }
+
+    /// Notes that nothing was left behind.
+    pub fn end(mut self) {
+        // Without the note the next run waits a little longer than it has to.
+        let _ = write_note(&mut self.file, ENDED);
+    }
+}
+
+fn note(file: &mut File) -> String {
+    let mut text = String::new();
+    // What the file says is a courtesy: without it a message is shorter.
+    let _ = file.rewind().and_then(|()| Read::by_ref(file).take(200).read_to_string(&mut text));
+    text
+}
+
+fn write_note(file: &mut File, text: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(text.as_bytes())
+}
+
+fn crashed(file: &mut File) -> bool {
+    !matches!(note(file).as_str(), "" | ENDED)
+}
+
+/// Whether nobody holds this lock and the last one to do so did not end in order.
+fn left_by_crash(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<bool> {
+    Ok(!is_held(state, mirror, kind)? && crashed(&mut open(state, mirror, kind)?))
 }
 
 /// Whether somebody holds this lock now.

@@ -57,6 +57,8 @@ pub struct Engine<'a> {
     pub children: &'a Children,
     /// Whether anything is changed.
     pub mode: Mode,
+    /// Whether a run before was cut off, so that daemons need time to end its sessions.
+    pub settle: bool,
     /// When and how to end.
     pub bounds: Bounds,
     /// Told about each path that is changed or, in a dry run, would be.
@@ -122,6 +124,7 @@ impl Engine<'_> {
             patterns: patterns.iter().map(OsString::from).collect(),
             settings: &self.settings.watch,
             state: self.state,
+            settle: self.settle,
             batches: self.bounds.batches,
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,
@@ -146,7 +149,9 @@ impl Engine<'_> {
         while !sources.iter().all(Inotify::is_finished) && Instant::now() < deadline {
             thread::sleep(TICK);
         }
-        queues.iter().for_each(|queue| queue.close());
+        for queue in queues {
+            queue.close();
+        }
         let mut until = deadline;
         let mut steps = [Signal::TERM, Signal::KILL].into_iter();
         while outcome.exits.len() < queues.len() {

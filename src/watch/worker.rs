@@ -20,7 +20,7 @@ use crate::mirror::Mirror;
 use crate::pass;
 use crate::report::text::{self, bytes, count};
 use crate::rsync::children::Children;
-use crate::rsync::outcome::{Failing, Outcome, Trouble};
+use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::output::Change;
 use crate::state::StateDir;
 use crate::state::lock::{self, Kind, Lock};
@@ -43,6 +43,8 @@ pub(super) struct Worker<'a> {
     pub(super) settings: &'a Watch,
     /// Where the locks are.
     pub(super) state: &'a StateDir,
+    /// Whether the endpoint needs time to end the sessions of a run that was cut off.
+    pub(super) settle: bool,
     /// After so many batches it ends.
     pub(super) batches: Option<u64>,
     /// At the end it tries for at most this long.
@@ -73,10 +75,23 @@ struct Progress {
     again: DirtySet,
 }
 
+impl Progress {
+    /// What failed, for one more attempt.
+    fn take_retry(&mut self) -> DirtySet {
+        self.retry_at = None;
+        self.failing.clear();
+        self.retry.take()
+    }
+}
+
 /// What a failing endpoint needs to work again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cure {
+    /// It may be better by itself.
     Time,
+    /// The same, but the session that was cut off has to end first.
+    EndOfSession,
+    /// Somebody has to do something.
     Operator,
 }
 
@@ -106,12 +121,18 @@ impl Worker<'_> {
             named: BTreeSet::new(),
             again: set(),
         };
-        if self.queue.wait_until_watched().is_some() {
+        if self.queue.wait_until_watched().is_some() && !(self.settle && self.settles()) {
             self.catch_up(&mut progress);
             self.live(&mut progress);
         }
         self.drain(&mut progress);
         self.end(&progress)
+    }
+
+    /// Leaves the endpoint alone for a moment; tells whether the end came in the meantime.
+    fn settles(&self) -> bool {
+        info!("{}: the run before was cut off; giving the daemon time to end its session", self.executor.mirror());
+        self.queue.pause(SETTLE)
     }
 
     /// Compares everything once. Changes are reported already, so nothing between is lost.
@@ -135,6 +156,9 @@ impl Worker<'_> {
             }
             let on_item = self.on_item;
             let (outcome, tally) = pass::run(&mut self.executor, self.children, &mut |c, p| on_item(mirror, c, p));
+            if !matches!(outcome, Outcome::Stopped | Outcome::Aborted(_)) {
+                lock.into_iter().for_each(Lock::end);
+            }
             match outcome {
                 Outcome::Done => progress.caught_up = true,
                 Outcome::Partial(failing) => {
@@ -142,6 +166,7 @@ impl Worker<'_> {
                     self.partial(progress, failing, None);
                 }
                 Outcome::Transient(trouble) => self.failed(progress, trouble, Cure::Time),
+                Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),
                 Outcome::Permanent(trouble) => self.failed(progress, trouble, Cure::Operator),
                 Outcome::Stopped | Outcome::NoMissingArgs => return,
             }
@@ -166,28 +191,28 @@ impl Worker<'_> {
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
             let wake_at = progress.retry_at.into_iter().chain(again_at).min();
             match self.queue.next(progress.hold, wake_at) {
-                Wake::Batch(batch) => self.send(progress, batch),
+                Wake::Batch(batch) => self.send(progress, &batch),
                 Wake::Time => {}
                 Wake::Closing => return,
             }
             if progress.retry_at.is_some_and(|time| time <= Instant::now()) {
-                let batch = self.take_retry(progress);
-                self.send(progress, batch);
+                let batch = progress.take_retry();
+                self.send(progress, &batch);
             }
             if !progress.again.is_empty() && !self.pass_is_running() {
                 let batch = progress.again.take();
-                self.send(progress, batch);
+                self.send(progress, &batch);
             }
         }
     }
 
     /// Sends a batch, or sees to it that it is sent later.
-    fn send(&mut self, progress: &mut Progress, batch: DirtySet) {
+    fn send(&mut self, progress: &mut Progress, batch: &DirtySet) {
         if batch.is_empty() {
             return;
         }
         if !self.root_is_watched() {
-            self.queue.put_back(&batch);
+            self.queue.put_back(batch);
             progress.hold = Some(Instant::now() + LOOK_AGAIN);
             return;
         }
@@ -195,7 +220,7 @@ impl Worker<'_> {
         let mirror = self.executor.mirror();
         // To be known before the changes are looked at: a pass that starts later sees at least as much.
         let pass_was_running = self.pass_is_running();
-        let scopes = plan::scopes(&mirror.source.path, &batch, &self.excludes);
+        let scopes = plan::scopes(&mirror.source.path, batch, &self.excludes);
         let on_item = self.on_item;
         let (outcome, tally) = self.executor.run(&scopes, &self.patterns, &mut |c, p| on_item(mirror, c, p));
         match outcome {
@@ -205,16 +230,17 @@ impl Worker<'_> {
             }
             Outcome::Partial(failing) => {
                 self.succeeded(progress);
-                self.partial(progress, failing, Some(&batch));
+                self.partial(progress, failing, Some(batch));
             }
-            Outcome::Transient(trouble) => return self.postpone(progress, &batch, trouble, Cure::Time),
-            Outcome::Permanent(trouble) => return self.postpone(progress, &batch, trouble, Cure::Operator),
-            Outcome::Stopped | Outcome::NoMissingArgs => return self.queue.put_back(&batch),
+            Outcome::Transient(trouble) => return self.postpone(progress, batch, trouble, Cure::Time),
+            Outcome::Aborted(trouble) => return self.postpone(progress, batch, trouble, Cure::EndOfSession),
+            Outcome::Permanent(trouble) => return self.postpone(progress, batch, trouble, Cure::Operator),
+            Outcome::Stopped | Outcome::NoMissingArgs => return self.queue.put_back(batch),
         }
         progress.sent += 1;
         info!("{mirror}: {}", told(tally, begun));
         if pass_was_running {
-            progress.again.merge(&batch);
+            progress.again.merge(batch);
         }
     }
 
@@ -225,18 +251,19 @@ impl Worker<'_> {
 
     fn failed(&self, progress: &mut Progress, trouble: Trouble, cure: Cure) {
         let backoff = match cure {
-            Cure::Time => &mut progress.transient,
+            Cure::Time | Cure::EndOfSession => &mut progress.transient,
             Cure::Operator => &mut progress.permanent,
         };
-        let wait = backoff.next();
+        let settled = if cure == Cure::EndOfSession { SETTLE } else { Duration::ZERO };
+        let wait = backoff.after_failure().max(settled);
         progress.hold = Some(Instant::now() + wait);
         progress.failures += 1;
         let line =
-            format!("{}: {}; trying again in {:.0} s", self.executor.mirror(), trouble.why, wait.as_secs_f64().ceil());
+            format!("{}: {} (trying again in {:.0} s)", self.executor.mirror(), trouble.why, wait.as_secs_f64().ceil());
         if progress.trouble.as_ref() == Some(&trouble) {
-            debug!("{line}")
+            debug!("{line}");
         } else {
-            error!("{line}")
+            error!("{line}");
         }
         progress.trouble = Some(trouble);
         progress.cure = cure;
@@ -263,9 +290,10 @@ impl Worker<'_> {
         } else {
             progress.retry.mark(Path::new(""), Mark::Deep);
         }
-        let wait = progress.retry_backoff.next();
+        let wait = progress.retry_backoff.after_failure();
         progress.retry_at = Some(Instant::now() + wait);
-        let new: Vec<_> = failing.paths.iter().filter(|(path, _)| !progress.named.contains(*path)).collect();
+        let worth_telling = |path: &PathBuf, why: &str| why != VANISHED && !progress.named.contains(path);
+        let new: Vec<_> = failing.paths.iter().filter(|(path, why)| worth_telling(path, why)).collect();
         for (path, why) in new.iter().take(NAMED) {
             warn!("{mirror}: {}: {why}", text::path(path));
         }
@@ -279,13 +307,6 @@ impl Worker<'_> {
         }
         progress.failing.extend(failing.paths.keys().cloned());
         progress.named.extend(failing.paths.into_keys());
-    }
-
-    /// What failed, for one more attempt.
-    fn take_retry(&self, progress: &mut Progress) -> DirtySet {
-        progress.retry_at = None;
-        progress.failing.clear();
-        progress.retry.take()
     }
 
     /// Everything went through: if nothing waits for another attempt, nothing fails any more.
@@ -309,13 +330,13 @@ impl Worker<'_> {
             let mut batch = self.queue.take();
             batch.merge(&progress.again.take());
             if !std::mem::replace(&mut retried, true) {
-                batch.merge(&self.take_retry(progress));
+                batch.merge(&progress.take_retry());
             }
             if batch.is_empty() {
                 return;
             }
             let failures = progress.failures;
-            self.send(progress, batch);
+            self.send(progress, &batch);
             if progress.failures > failures && progress.cure == Cure::Operator {
                 return;
             }
@@ -333,7 +354,8 @@ impl Worker<'_> {
             None if !progress.caught_up || pending > 0 || !progress.failing.is_empty() => Exit::Partial,
             None => Exit::Done,
         };
-        if !progress.caught_up {
+        // Why it was not, has been said.
+        if !progress.caught_up && progress.trouble.is_none() {
             error!("{mirror}: ended before everything was compared; the next start will compare it");
         }
         if pending > 0 {

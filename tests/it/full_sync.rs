@@ -300,8 +300,9 @@ fn a_second_pass_waits_or_says_who_is_running() {
     let place = Place::new();
     fixture::small_tree(&place.source());
     place.command("full-sync", &daemon).run().code(0);
-    // A pass that hangs: its daemon is stopped in the middle.
-    let file = fs::read_dir(place.dir.path().join("state/locks")).unwrap().next().unwrap().unwrap().path();
+    // Another pass that is running: somebody holds its lock.
+    let files = fs::read_dir(place.dir.path().join("state/locks")).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "pass")).unwrap();
     let lock = fs::File::open(&file).unwrap();
     lock.lock().unwrap();
     let output = place.command("full-sync", &daemon).run().code(11);

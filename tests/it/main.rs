@@ -1,9 +1,13 @@
 //! The integration tests, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
+mod bad_input;
 mod config_errors;
 mod excludes;
 mod full_sync;
+mod generated;
 mod scenarios;
+mod storm;
 mod support;
 mod support_works;
+mod watch;

@@ -42,6 +42,7 @@ fn links(root: &Path) {
 }
 
 /// All scenarios.
+#[allow(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn all() -> Vec<Scenario> {
     macro_rules! scenario {
         ($name:ident, $before:expr, $change:expr) => {
@@ -83,7 +84,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             renamed_onto_an_empty_directory,
             |r| {
                 file_and_dir(r);
-                dir(&r.join("empty"))
+                dir(&r.join("empty"));
             },
             |r| {
                 fs::rename(r.join("d"), r.join("empty")).unwrap();
@@ -95,7 +96,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             |r| {
                 file_and_dir(r);
                 dir(&r.join("o/deep"));
-                put(&r.join("o/deep/p"), "p")
+                put(&r.join("o/deep/p"), "p");
             },
             |r| {
                 let here = rustix::fs::CWD;

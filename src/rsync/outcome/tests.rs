@@ -44,6 +44,7 @@ fn class(outcome: &Outcome) -> (&'static str, Exit) {
         Outcome::Done => ("done", Exit::Done),
         Outcome::Partial(_) => ("partial", Exit::Partial),
         Outcome::Transient(t) => ("transient", t.exit),
+        Outcome::Aborted(t) => ("aborted", t.exit),
         Outcome::Permanent(t) => ("permanent", t.exit),
         Outcome::NoMissingArgs => ("no missing args", Exit::Done),
         Outcome::Stopped => ("stopped", Exit::Done),
@@ -74,7 +75,7 @@ fn failures_of_whole_jobs() {
         (
             11,
             "rsync: [receiver] write failed on \"/n/x\" (in m): No space left on device (28)",
-            ("transient", Exit::Failed),
+            ("aborted", Exit::Failed),
         ),
         (
             11,
@@ -84,9 +85,9 @@ fn failures_of_whole_jobs() {
         (
             12,
             "rsync: connection unexpectedly closed (0 bytes received so far) [sender]",
-            ("transient", Exit::Unreachable),
+            ("aborted", Exit::Unreachable),
         ),
-        (30, "", ("transient", Exit::Unreachable)),
+        (30, "", ("aborted", Exit::Unreachable)),
         (35, "", ("transient", Exit::Unreachable)),
         (99, "", ("permanent", Exit::Failed)),
         (0, "", ("done", Exit::Done)),

@@ -1,0 +1,412 @@
+//! `watch` against real daemons: whatever happens to the source, the mirror becomes equal to it, entry by entry.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::full_sync::{Place, history};
+use crate::scenarios;
+use crate::support::daemon::{Rsyncd, Version};
+use crate::support::sersync::{Running, Sersync, config};
+use crate::support::tree::{Comparer, assert_same, wait_until_same};
+use crate::support::{SOON, fixture, wait_for};
+
+/// Long enough for a few attempts with their back-off on a loaded machine.
+const LATER: Duration = Duration::from_secs(60);
+
+/// A configuration with short delays, so that tests are quick; nothing depends on them.
+fn quick(place: &Place, daemons: &[&Rsyncd], more: &str) -> PathBuf {
+    let url = daemons[0].url("name");
+    let module = url.rsplit('/').nth(1).unwrap();
+    let hosts: Vec<String> = daemons.iter().map(|daemon| format!("'127.0.0.1:{}'", daemon.port())).collect();
+    let text = format!(
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\ntimeout = '20s'\n[watch]\ndelay = '50ms'\nmax-delay = '1s'\n\
+         [targets.t]\nmodule = '{module}'\nhosts = [{}]\n\
+         [sources.name]\npath = '{}'\ntargets = ['t']\n{more}",
+        daemons[0].password_file().display(),
+        hosts.join(", "),
+        place.source().display(),
+    );
+    config(&place.dir, &text)
+}
+
+fn watch(place: &Place, config: &Path) -> Sersync {
+    Sersync::new(&["watch", "-v", "-c"]).arg(config).state_dir(&place.dir.path().join("state"))
+}
+
+fn mirror(daemon: &Rsyncd) -> PathBuf {
+    daemon.module_path().join("name")
+}
+
+fn every_kind_of_change(version: Version) {
+    if !version.is_here() {
+        return;
+    }
+    let daemon = Rsyncd::builder().version(version).start();
+    let place = Place::new();
+    let scenarios = scenarios::all();
+    for scenario in &scenarios {
+        let dir = place.source().join(scenario.name);
+        fs::create_dir(&dir).unwrap();
+        (scenario.before)(&dir);
+    }
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    running.wait_for_log("caught up", LATER);
+    assert_same(&place.source(), &mirror(&daemon));
+    for scenario in &scenarios {
+        let dir = place.source().join(scenario.name);
+        (scenario.change)(&dir);
+        wait_until_same(&dir, &mirror(&daemon).join(scenario.name), SOON);
+    }
+    wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+    let history = history(&daemon);
+    for (path, content) in [
+        ("changed_file/f", "file"),
+        ("deleted_directory_with_content/d/sub/y", "y"),
+        ("file_becomes_directory/f", "file"),
+        ("directory_becomes_file/d/sub/y", "y"),
+        ("renamed_directory/d/x", "x"),
+    ] {
+        assert!(history.contains(&(path.to_owned(), content.into())), "{path} is not in the history");
+    }
+}
+
+#[test]
+fn mirrors_every_kind_of_change() {
+    every_kind_of_change(Version::Installed);
+}
+
+#[test]
+fn mirrors_every_kind_of_change_to_debian_12() {
+    every_kind_of_change(Version::Debian12);
+}
+
+/// All changes of all scenarios at once, while the first comparison is still running.
+fn changes_during_start(version: Version) {
+    if !version.is_here() {
+        return;
+    }
+    let daemon = Rsyncd::builder().version(version).start();
+    let place = Place::new();
+    for number in 0..2000 {
+        let dir = place.source().join(format!("many/{}/{}", number % 40, number % 7));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(number.to_string()), number.to_string()).unwrap();
+    }
+    let scenarios = scenarios::all();
+    for scenario in &scenarios {
+        let dir = place.source().join(scenario.name);
+        fs::create_dir(&dir).unwrap();
+        (scenario.before)(&dir);
+    }
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    for scenario in &scenarios {
+        (scenario.change)(&place.source().join(scenario.name));
+        let moved = place.source().join("many").join(scenario.name);
+        fs::rename(place.source().join(scenario.name), &moved).unwrap();
+        fs::write(place.source().join(scenario.name), "in its place").unwrap();
+    }
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn nothing_is_lost_that_happens_while_it_starts() {
+    changes_during_start(Version::Installed);
+}
+
+#[test]
+fn nothing_is_lost_that_happens_while_it_starts_with_debian_12() {
+    changes_during_start(Version::Debian12);
+}
+
+#[test]
+fn what_is_pending_is_sent_before_it_ends() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    // Without the flush at the end nothing would be sent for an hour.
+    let config = quick(&place, &[&daemon], "");
+    let text = fs::read_to_string(&config).unwrap().replace("'50ms'", "'1h'").replace("'1s'", "'1h'");
+    fs::write(&config, text).unwrap();
+    fs::write(place.source().join("first"), "1").unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    fixture::small_tree(&place.source().join("tree"));
+    fs::remove_file(place.source().join("first")).unwrap();
+    running.terminate().signal(Signal::TERM);
+    assert_same(&place.source(), &mirror(&daemon));
+}
+
+#[test]
+fn a_dead_endpoint_costs_the_other_nothing_and_gets_what_it_missed() {
+    let (alive, mut dying) = (Rsyncd::builder().start(), Rsyncd::builder().start());
+    let place = Place::new();
+    fixture::small_tree(&place.source());
+    let running = watch(&place, &quick(&place, &[&alive, &dying], "")).spawn();
+    wait_until_same(&place.source(), &mirror(&alive), LATER);
+    wait_until_same(&place.source(), &mirror(&dying), LATER);
+    dying.kill();
+    fs::write(place.source().join("a/new"), "new").unwrap();
+    fs::rename(place.source().join("a/b"), place.source().join("moved")).unwrap();
+    wait_until_same(&place.source(), &mirror(&alive), SOON);
+    running.wait_for_log("cannot be reached", SOON);
+    fs::remove_dir_all(place.source().join("links")).unwrap();
+    wait_until_same(&place.source(), &mirror(&alive), SOON);
+    dying.start();
+    wait_until_same(&place.source(), &mirror(&dying), LATER);
+    running.wait_for_log("works again", SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn it_waits_for_a_daemon_that_is_not_there_yet() {
+    let mut daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fixture::small_tree(&place.source());
+    daemon.stop();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    running.wait_for_log("cannot be reached", LATER);
+    daemon.start();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn killed_at_any_moment_the_next_start_makes_the_mirror_equal() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fixture::small_tree(&place.source());
+    let config = quick(&place, &[&daemon], "");
+    for round in 0..5 {
+        let running = watch(&place, &config).spawn();
+        for number in 0..300 {
+            let dir = place.source().join(format!("round{round}/{}", number % 17));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join(number.to_string()), vec![b'x'; 5000]).unwrap();
+        }
+        if round > 0 {
+            fs::rename(place.source().join(format!("round{}", round - 1)), place.source().join(format!("old{round}")))
+                .unwrap();
+        }
+        running.kill();
+    }
+    let running = watch(&place, &config).spawn();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn every_version_that_was_on_the_mirror_is_kept() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let file = place.source().join("f");
+    fs::write(&file, "version 0").unwrap();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    for version in 1..=10 {
+        fs::write(&file, format!("version {version}")).unwrap();
+        wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    }
+    // A file, a directory and a link take turns in one place: that must not make a bucket unusable.
+    for round in 0..3 {
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        fs::write(file.join("inside"), format!("inside {round}")).unwrap();
+        wait_until_same(&place.source(), &mirror(&daemon), SOON);
+        fs::remove_dir_all(&file).unwrap();
+        symlink(format!("target {round}"), &file).unwrap();
+        wait_until_same(&place.source(), &mirror(&daemon), SOON);
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, format!("file {round}")).unwrap();
+        wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    }
+    running.terminate().signal(Signal::TERM);
+    let kept: Vec<String> = history(&daemon).into_iter().map(|(_, c)| String::from_utf8(c).unwrap()).collect();
+    let versions = (0..=10).map(|version| format!("version {version}"));
+    let insides = (0..3).map(|round| format!("inside {round}"));
+    let files = (0..2).map(|round| format!("file {round}"));
+    for expected in versions.chain(insides).chain(files) {
+        assert_eq!(kept.iter().filter(|content| **content == expected).count(), 1, "{expected} in {kept:?}");
+    }
+}
+
+#[test]
+fn real_time_excludes_are_for_real_time_only() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("before.swp"), "compared at the start").unwrap();
+    let config = quick(&place, &[&daemon], "exclude = ['*.tmp', '/cache/']\nwatch.exclude = ['*.swp']\n");
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    fs::create_dir_all(place.source().join("cache/deep")).unwrap();
+    fs::create_dir_all(place.source().join("d/cache")).unwrap();
+    for file in ["a.tmp", "a.swp", "cache/x", "cache/deep/y", "d/cache/z", "d/b.swp", "d/a"] {
+        fs::write(place.source().join(file), file).unwrap();
+    }
+    fs::rename(place.source().join("d"), place.source().join("e")).unwrap();
+    let left_out = |path: &Path| {
+        let name = path.to_string_lossy();
+        name.ends_with(".tmp") || name.starts_with("cache") || (name.ends_with(".swp") && name != "before.swp")
+    };
+    Comparer::new().ignore(left_out).wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+    for file in ["a.tmp", "a.swp", "cache", "e/b.swp"] {
+        assert!(!mirror(&daemon).join(file).exists(), "{file}");
+    }
+    assert!(mirror(&daemon).join("before.swp").exists());
+    Sersync::new(&["full-sync", "-c"]).arg(&config).run().code(0);
+    assert!(mirror(&daemon).join("a.swp").exists());
+}
+
+#[test]
+fn bounded_runs_end_by_themselves_with_everything_sent() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fixture::small_tree(&place.source());
+    let config = quick(&place, &[&daemon], "");
+    watch(&place, &config).args(&["--until-idle", "200ms"]).run().code(0);
+    assert_same(&place.source(), &mirror(&daemon));
+    watch(&place, &config).args(&["--for", "100ms"]).run().code(0);
+    let running = watch(&place, &config).args(&["--batches", "1"]).spawn();
+    running.wait_for_log("caught up", LATER);
+    fs::write(place.source().join("new"), "new").unwrap();
+    running.wait(SOON).code(0);
+    assert_same(&place.source(), &mirror(&daemon));
+}
+
+#[test]
+fn a_bounded_run_says_what_it_could_not_send() {
+    let mut daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fixture::small_tree(&place.source());
+    let config = quick(&place, &[&daemon], "");
+    watch(&place, &config).args(&["--until-idle", "200ms"]).run().code(0);
+    daemon.stop();
+    let output = watch(&place, &config).args(&["--for", "1s", "--drain-timeout", "1s"]).run().code(10);
+    assert!(output.stderr.contains("cannot be reached"), "{output}");
+}
+
+#[test]
+fn two_watchers_of_one_mirror_do_not_fight() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let first = watch(&place, &config).spawn();
+    first.wait_for_log("caught up", LATER);
+    let output = watch(&place, &config).run().code(11);
+    assert!(output.stderr.contains("another watch is running"), "{output}");
+    // A pass may run beside a watcher.
+    Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).run().code(0);
+    let second = watch(&place, &config).args(&["--lock-wait", "1m", "--until-idle", "100ms"]).spawn();
+    first.terminate().signal(Signal::TERM);
+    second.wait(LATER).code(0);
+}
+
+#[test]
+fn a_root_that_is_gone_deletes_nothing_and_is_mirrored_again_when_it_is_back() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fixture::small_tree(&place.source());
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    let aside = place.dir.path().join("aside");
+    fs::rename(place.source(), &aside).unwrap();
+    running.wait_for_log("gone or replaced", SOON);
+    assert_same(&aside, &mirror(&daemon));
+    // An empty directory in its place looks like a mount point without its disk.
+    fs::create_dir(place.source()).unwrap();
+    fs::write(aside.join("changed meanwhile"), "1").unwrap();
+    fs::remove_dir(place.source()).unwrap();
+    fs::rename(&aside, place.source()).unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    fs::write(place.source().join("and it goes on"), "1").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn a_pass_beside_it_does_not_undo_what_it_sends() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    for number in 0..3000 {
+        let dir = place.source().join(format!("{}/{}", number % 30, number % 11));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(number.to_string()), "x").unwrap();
+    }
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).spawn();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    for round in 0..6 {
+        let pass = Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).spawn();
+        for number in 0..40 {
+            fs::write(place.source().join(format!("{}/new{round}-{number}", number % 30)), "new").unwrap();
+            let old = place.source().join(format!("{}/{}", number % 30, (round + number) % 11));
+            let _ = fs::rename(&old, old.with_extension(round.to_string()));
+        }
+        let code = pass.wait(LATER).code;
+        assert!(code == Some(0) || code == Some(3), "{code:?}");
+    }
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn an_overflow_of_the_kernels_queue_loses_nothing() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::create_dir(place.source().join("d")).unwrap();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    running.wait_for_log("caught up", LATER);
+    // While it is stopped, more happens than the queue holds (fs.inotify.max_queued_events, 16384 unless raised).
+    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    running.signal(Signal::STOP);
+    let (one, two) = (place.source().join("d/one"), place.source().join("d/two"));
+    fs::write(&one, "1").unwrap();
+    for _ in 0..limit / 2 + 100 {
+        fs::rename(&one, &two).unwrap();
+        fs::rename(&two, &one).unwrap();
+    }
+    fs::create_dir_all(place.source().join("unseen/deep")).unwrap();
+    fs::write(place.source().join("unseen/deep/file"), "1").unwrap();
+    running.signal(Signal::CONT);
+    running.wait_for_log("faster than they were read", LATER);
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    // The directories that it did not hear of are watched now.
+    fs::write(place.source().join("unseen/deep/later"), "1").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn a_dry_run_lists_and_changes_nothing() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("at the start"), "1").unwrap();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).arg("--dry-run").spawn();
+    wait_for("the first file is listed", LATER, || running.stdout_so_far().contains("create at the start"));
+    running.wait_for_log("caught up", LATER);
+    fs::write(place.source().join("live"), "1").unwrap();
+    wait_for("the change is listed", SOON, || running.stdout_so_far().contains("create live"));
+    running.terminate();
+    assert!(!mirror(&daemon).exists());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let running: Running = watch(&place, &quick(&place, &[&daemon], "")).args(&["--drain-timeout", "1h"]).spawn();
+    running.wait_for_log("caught up", LATER);
+    daemon.stop();
+    fs::write(place.source().join("f"), "ff").unwrap();
+    running.wait_for_log("cannot be reached", SOON);
+    running.signal(Signal::TERM);
+    running.wait_for_log("ending", SOON);
+    running.terminate().signal(Signal::TERM);
+}
