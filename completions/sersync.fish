@@ -36,10 +36,10 @@ complete -c sersync -n "__fish_sersync_needs_command" -f -a "config" -d 'Check o
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "completions" -d 'Print the tab completion for a shell'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "generate" -d 'Write manual pages and completions'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l from -d 'A directory to mirror that is not in the configuration' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory .../NAME. May be repeated' -r
-complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l password-file -d 'The file that holds the password for --to' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l lock-wait -d 'Wait this long for another run on the same mirror to end [default: not at all]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l lock-wait -d 'Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s n -l dry-run -d 'Show what would be done, and change nothing'
@@ -48,14 +48,14 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l json -d 'P
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l from -d 'A directory to mirror that is not in the configuration' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory .../NAME. May be repeated' -r
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l password-file -d 'The file that holds the password for --to' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l lock-wait -d 'Wait this long for another run on the same mirror to end [default: not at all]' -r
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l for -d 'End after this time' -r
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l batches -d 'End when every mirror got this many batches of changes' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l lock-wait -d 'Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l for -d 'End after this time, such as 90s, 5m, 12h' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l batches -d 'End when each mirror was sent N batches of changes' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l until-idle -d 'End when nothing changed for this long and nothing is left to send' -r
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -l drain-timeout -d 'At the end, send what is pending for at most this long' -r
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l drain-timeout -d 'When ending, keep sending what is pending for at most this long' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s n -l dry-run -d 'Show what would be done, and change nothing'
@@ -89,7 +89,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand completions" -s c -l con
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
-complete -c sersync -n "__fish_sersync_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'

@@ -1,4 +1,5 @@
 //! The command line: clap types only.
+#![allow(rustdoc::broken_intra_doc_links, reason = "clap shows these comments as they are")]
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -16,20 +17,20 @@ use crate::exit::Exit;
 #[command(name = "sersync", version, max_term_width = 100, after_long_help = exit_status())]
 pub struct Cli {
     /// Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]
-    #[arg(short, long, value_name = "FILE", env = "SERSYNC_CONFIG", global = true)]
+    #[arg(short, long, value_name = "FILE", env = "SERSYNC_CONFIG", global = true, help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
 
     /// Directory for locks and what is remembered between runs [default: /var/lib/sersync for root,
     /// ~/.local/state/sersync for others]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = GLOBAL)]
     pub state_dir: Option<PathBuf>,
 
     /// Say more: what is done (-v), each path (-vv), each rsync command (-vvv)
-    #[arg(short, long, action = ArgAction::Count, global = true)]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = GLOBAL)]
     pub verbose: u8,
 
     /// Say nothing but errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     pub quiet: bool,
 
     /// What to do.
@@ -37,16 +38,28 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What every command takes.
+const GLOBAL: &str = "Global options";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compare sources with their mirrors once and make them equal
+    ///
+    /// Everything is compared, all mirrors at the same time. What a mirror has and its source has not is deleted there. What is
+    /// overwritten or deleted is kept in one history directory per run. Made for cron and timers: without a terminal it prints
+    /// nothing when all went well.
     FullSync(FullSyncArgs),
     /// Mirror changes as they happen
+    ///
+    /// First everything is compared once; changes made meanwhile are not lost. Then changes are sent when it was quiet for
+    /// `delay`, at the latest after `max-delay`. An endpoint that cannot be reached delays no other and gets what it missed when
+    /// it is back. SIGTERM and SIGINT end it after what is pending was sent; a second one ends it at once.
     Watch(WatchArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
     /// Print the tab completion for a shell
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: Shell,
@@ -66,15 +79,15 @@ pub struct Selection {
     #[arg(value_name = "SOURCE", conflicts_with_all = ["from", "to"])]
     pub sources: Vec<String>,
 
-    /// A directory to mirror that is not in the configuration
+    /// A directory to mirror without a configuration file; needs --to
     #[arg(long, value_name = "DIR", requires = "to")]
     pub from: Option<PathBuf>,
 
-    /// Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory .../NAME. May be repeated
+    /// Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated
     #[arg(long, value_name = "URL|DIR", requires = "from")]
     pub to: Vec<OsString>,
 
-    /// The file that holds the password for --to
+    /// The file that holds the password for --to (first line; not accessible by others)
     #[arg(long, value_name = "FILE", requires = "to")]
     pub password_file: Option<PathBuf>,
 }
@@ -90,7 +103,7 @@ pub struct Writing {
     #[arg(long)]
     pub allow_empty: bool,
 
-    /// Wait this long for another run on the same mirror to end [default: not at all]
+    /// Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "0s", hide_default_value = true)]
     pub lock_wait: Duration,
 }
@@ -124,11 +137,11 @@ pub struct WatchArgs {
     #[allow(missing_docs, reason = "clap would show it as help")]
     pub writing: Writing,
 
-    /// End after this time
+    /// End after this time, such as 90s, 5m, 12h
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub run_for: Option<Duration>,
 
-    /// End when every mirror got this many batches of changes
+    /// End when each mirror was sent N batches of changes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub batches: Option<u64>,
 
@@ -136,14 +149,14 @@ pub struct WatchArgs {
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub until_idle: Option<Duration>,
 
-    /// At the end, send what is pending for at most this long
+    /// When ending, keep sending what is pending for at most this long
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "30s")]
     pub drain_timeout: Duration,
 }
 
 /// Check or show the configuration.
 #[derive(Debug, Args)]
-#[command(after_long_help = exit_status())]
+#[command(after_long_help = CONFIG_EXAMPLES.to_owned() + &exit_status())]
 pub struct ConfigArgs {
     /// What to do.
     #[command(subcommand)]
@@ -166,7 +179,7 @@ pub enum ConfigCommand {
 const FULL_SYNC_EXAMPLES: &str = "\
 Examples:
   sersync full-sync                         all sources to all their targets
-  sersync full-sync file-backup -n          what would be done for one of them
+  sersync full-sync file-backup -n          only show what would be done for one source
   sersync full-sync --from /data/file --to rsync://rsync@10.0.0.2/backup1/file-backup \\
                     --password-file /etc/sersync/rsync.passwd
 
@@ -180,6 +193,19 @@ Examples:
   sersync watch file-backup --for 5m        for a crontab line that starts every five minutes
   sersync watch --until-idle 30s            until everything has arrived
 
+";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  sersync config check                      name every mistake, with its line and what to do
+  sersync -c new.toml config check          before it is put in place
+  sersync config show --json                what the configuration comes to, for programs
+
+";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  sersync completions bash >~/.local/share/bash-completion/completions/sersync
 ";
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -58,7 +58,7 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &mut OnIte
                 let unreadable = failing.paths.into_iter().filter(|(path, _)| failing.unreadable.contains(path));
                 given_up.paths.extend(unreadable);
             }
-            Outcome::Partial(failing) if failing.unattributed.is_empty() => {
+            Outcome::Partial(failing) if failing.unattributed.is_empty() && !failing.deletions_skipped => {
                 for (path, why) in &failing.paths {
                     debug!("{}: trying again: {}: {why}", executor.mirror(), crate::report::text::path(path));
                 }

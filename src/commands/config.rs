@@ -18,8 +18,8 @@ pub(super) fn run(cli: &Cli, args: &ConfigArgs) -> Result<Exit> {
             for file in setup::password_files(&mirrors) {
                 password::check(file)?;
             }
-            let sources = count(settings.sources.len() as u64, "source");
-            report::print(&format!("valid: {sources}, {}\n", count(mirrors.len() as u64, "mirror")))?;
+            let sources = count(settings.sources.len(), "source");
+            report::print(&format!("valid: {sources}, {}\n", count(mirrors.len(), "mirror")))?;
         }
         ConfigCommand::Show { json: true } => report::print(&(show::as_json(&settings)? + "\n"))?,
         ConfigCommand::Show { json: false } => report::print(&show::as_toml(&settings)?)?,

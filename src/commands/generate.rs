@@ -1,19 +1,17 @@
 //! Completions for the user's shell, and the files that packages ship.
 
-use std::fs::{self, File};
+mod manual;
+
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;
-use clap_mangen::Man;
 
 use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::report;
-
-/// The manual's date: that of the last change of its text, so that it is the same wherever it is made.
-const DATE: &str = "2026-11-23";
 
 pub(super) fn completions(shell: Shell) -> Result<Exit> {
     let mut text = Vec::new();
@@ -30,7 +28,7 @@ pub(super) fn all(dir: &Path) -> Result<Exit> {
     }
     let mut root = Cli::command();
     root.build();
-    pages(&root, &man)?;
+    pages(&root, &root, &man)?;
     for shell in Shell::value_variants().iter().filter(|shell| matches!(shell, Shell::Bash | Shell::Zsh | Shell::Fish))
     {
         clap_complete::generate_to(*shell, &mut Cli::command(), "sersync", &completions)
@@ -40,14 +38,9 @@ pub(super) fn all(dir: &Path) -> Result<Exit> {
 }
 
 /// A page for the command and for each visible one below it.
-fn pages(command: &clap::Command, dir: &Path) -> Result<()> {
-    let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-    let path = dir.join(format!("{name}.8"));
-    let mut file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    let page = Man::new(command.clone().name(name)).section("8").date(DATE).manual("sersync manual");
-    page.render(&mut file).with_context(|| format!("cannot write {}", path.display()))?;
-    for subcommand in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
-        pages(subcommand, dir)?;
-    }
-    Ok(())
+fn pages(root: &clap::Command, command: &clap::Command, dir: &Path) -> Result<()> {
+    let path = dir.join(format!("{}.8", manual::name(command)));
+    let page = manual::page(root, command)?;
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    manual::visible(command).try_for_each(|subcommand| pages(root, subcommand, dir))
 }

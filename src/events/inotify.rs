@@ -1,15 +1,20 @@
 //! The inotify event source: one watch per directory.
 //!
-//! A reader thread decodes events and keeps the tree of directories; a crawler thread puts watches on new directories.
-//! Events for a watch that the tree does not know (yet) are dropped on purpose: the crawler registers a watch *before*
-//! it reads the directory, and afterwards marks everything below as dirty.
+//! A reader thread decodes events and keeps the tree of directories; a crawler thread puts watches on directories. The
+//! crawler sees directories as they are now, the reader as they were when an event happened, so they may disagree on what
+//! a path stands for. These rules make them agree in the end, with nothing lost:
+//! - A directory that arrives under a name (made or moved) is crawled by its path; one that leaves is removed from the
+//!   tree with all below. A move is both, in whatever order and however often.
+//! - The last claim on a watch wins: the crawler found the directory there most recently.
+//! - Events for a watch that the tree does not know (yet, or any more) are dropped: the crawler registers a watch *before*
+//!   it reads the directory, and marks everything below as dirty *after* that.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,6 +27,7 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{Dir, FileType, Mode as FsMode, OFlags};
 use rustix::io::Errno;
 
 use super::tree::{DirTree, NodeId};
@@ -76,17 +82,14 @@ impl Inotify {
     }
 }
 
-/// How long a moved directory may be without its new name before it counts as moved out of the tree. The kernel queues
-/// both halves of a move one after the other, but a read may end between them.
+/// After this time a directory that left its place without arriving elsewhere was moved out of the tree, and its watches
+/// are dropped. Until then they are kept: the kernel gives the same ones again when it arrives.
 const MOVE_GRACE: Duration = Duration::from_secs(2);
 /// How often the root is compared with the one that is watched, and a missing root looked for.
 const ROOT_CHECK: Duration = Duration::from_secs(10);
 const ROOT_RETRY: Duration = Duration::from_secs(1);
 /// How often everything is compared when there are not enough watches for all directories.
 const DEGRADED_RESCAN: Duration = Duration::from_secs(600);
-/// How often two nodes may take one watch from each other before the second is given up as another name of the same
-/// directory (a bind mount).
-const MOST_CLAIMS: u32 = 3;
 const READ_BUFFER: usize = 256 * 1024;
 
 /// Why a session ended.
@@ -173,7 +176,10 @@ fn identity(path: &Path) -> io::Result<Identity> {
 enum Task {
     /// Watch this directory and all below.
     Crawl(NodeId),
-    /// Drop watches of directories that left the tree.
+    /// Something left this name. If there is a directory all the same, watch it: two directories may have changed places,
+    /// which is reported as one move after the other.
+    Look(NodeId, OsString),
+    /// Drop these watches, unless their directories have come back into the tree.
     Unwatch(Vec<i32>),
 }
 
@@ -195,9 +201,16 @@ struct Session<'a> {
 /// What only the reader knows.
 struct Reading {
     tasks: Sender<Task>,
-    /// Directories that were moved from somewhere and not (yet) to somewhere, by cookie.
-    moved: HashMap<u32, (NodeId, Instant)>,
+    /// Watches of directories that left their place, with the time.
+    left: VecDeque<(Instant, Vec<i32>)>,
     ended: Option<Ended>,
+}
+
+impl Reading {
+    fn send(&self, task: Task) {
+        // The crawler lives longer than the reader.
+        let _ = self.tasks.send(task);
+    }
 }
 
 impl<'a> Session<'a> {
@@ -218,10 +231,8 @@ impl<'a> Session<'a> {
     /// Reads events until there is a reason to end. `again`: events were missed before, so everything is dirty.
     fn run(&self, again: bool) -> io::Result<Ended> {
         let (tasks, queue) = mpsc::channel();
-        let root = self.tree().root();
-        // The receiver is alive: it is used below.
-        let _ = tasks.send(Task::Crawl(root));
-        let mut reading = Reading { tasks, moved: HashMap::new(), ended: None };
+        let mut reading = Reading { tasks, left: VecDeque::new(), ended: None };
+        reading.send(Task::Crawl(self.tree().root()));
         thread::scope(|scope| {
             let crawler = thread::Builder::new()
                 .name("crawler".to_owned())
@@ -235,7 +246,7 @@ impl<'a> Session<'a> {
             if matches!(ended, Some(Ended::Stopped)) {
                 // What happened in directories that were only just watched.
                 let (tasks, _queue) = mpsc::channel();
-                self.read_available(&mut Reading { tasks, moved: HashMap::new(), ended: None }, &mut buffer)?;
+                self.read_available(&mut Reading { tasks, left: VecDeque::new(), ended: None }, &mut buffer)?;
             }
             read.map(|()| ended.unwrap_or(Ended::Stopped))
         })
@@ -245,7 +256,7 @@ impl<'a> Session<'a> {
         let mut root_checked = Instant::now();
         let mut rescanned = Instant::now();
         loop {
-            let time = if reading.moved.is_empty() { ROOT_CHECK } else { MOVE_GRACE };
+            let time = if reading.left.is_empty() { ROOT_CHECK } else { MOVE_GRACE };
             wait(&[self.inotify.as_fd(), self.stop.wake.as_fd()], time)?;
             let stopping = self.stop.requested.load(Ordering::Relaxed);
             self.read_available(reading, buffer)?;
@@ -256,7 +267,7 @@ impl<'a> Session<'a> {
                 reading.ended = Some(Ended::Stopped);
                 return Ok(());
             }
-            self.expire_moves(reading);
+            Self::unwatch_what_left(reading);
             if root_checked.elapsed() >= ROOT_CHECK {
                 root_checked = Instant::now();
                 if identity(&self.source.path).ok() != Some(self.root) {
@@ -277,7 +288,7 @@ impl<'a> Session<'a> {
             match reader.next() {
                 Ok(event) => {
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                    self.event(reading, event.wd(), event.events(), event.cookie(), name);
+                    self.event(reading, event.wd(), event.events(), name);
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
@@ -287,7 +298,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn event(&self, reading: &mut Reading, watch: i32, flags: ReadFlags, cookie: u32, name: Option<&OsStr>) {
+    fn event(&self, reading: &mut Reading, watch: i32, flags: ReadFlags, name: Option<&OsStr>) {
         if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
             reading.ended = Some(Ended::Overflow);
             return;
@@ -308,151 +319,136 @@ impl<'a> Session<'a> {
             }
             return;
         };
-        // In a directory that was moved away and has no new name (yet): it is dirty as a whole when it gets one.
-        let path = tree.path(dir).map(|dir| dir.join(name));
-        if !flags.contains(ReadFlags::ISDIR) {
-            drop(tree);
-            if let Some(path) = path
-                && !self.excludes.excludes_entry(&path, false)
-            {
-                self.sink.mark(&path, Mark::Path);
-            }
-            return;
-        }
-        let included = path.as_ref().is_none_or(|path| !self.excludes.excludes_entry(path, true));
+        let Some(path) = tree.path(dir).map(|dir| dir.join(name)) else { return };
+        let is_dir = flags.contains(ReadFlags::ISDIR);
+        let excluded = self.excludes.excludes_entry(&path, is_dir);
         let mut mark = Mark::Path;
-        let mut tasks = Vec::new();
-        if flags.contains(ReadFlags::DELETE) {
-            tree.child(dir, name).map(|node| tree.remove(node));
-        } else if flags.contains(ReadFlags::MOVED_FROM) {
+        if is_dir && flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             if let Some(node) = tree.child(dir, name) {
-                tree.detach(node);
-                reading.moved.insert(cookie, (node, Instant::now()));
+                reading.left.push_back((Instant::now(), tree.remove(node)));
             }
-        } else if flags.contains(ReadFlags::MOVED_TO) && included {
+            if flags.contains(ReadFlags::MOVED_FROM) && !excluded {
+                reading.send(Task::Look(dir, name.to_owned()));
+            }
+        } else if is_dir && flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) && !excluded {
             mark = Mark::Deep;
-            tasks = self.moved_to(&mut tree, reading, dir, cookie, name);
-        } else if flags.contains(ReadFlags::CREATE) && included {
-            mark = Mark::Deep;
+            // A move may replace an empty directory, of which nothing else is reported.
+            if flags.contains(ReadFlags::MOVED_TO)
+                && let Some(node) = tree.child(dir, name)
+            {
+                reading.left.push_back((Instant::now(), tree.remove(node)));
+            }
+            // The crawler may have found it before.
             if let Some(node) = tree.child_or_new(dir, name).filter(|node| !tree.is_watched(*node)) {
-                tasks.push(Task::Crawl(node));
+                reading.send(Task::Crawl(node));
             }
         }
         drop(tree);
-        if let Some(path) = path
-            && included
-        {
+        if !excluded {
             self.sink.mark(&path, mark);
         }
-        for task in tasks {
-            // The crawler lives longer than the reader.
-            let _ = reading.tasks.send(task);
-        }
     }
 
-    fn moved_to(&self, tree: &mut DirTree, reading: &mut Reading, dir: NodeId, cookie: u32, name: &OsStr) -> Vec<Task> {
-        let Some((node, _)) = reading.moved.remove(&cookie) else {
-            return tree.child_or_new(dir, name).map(Task::Crawl).into_iter().collect();
-        };
-        let displaced = tree.child(dir, name).is_some();
-        tree.attach(node, dir, name);
-        let mut tasks = Vec::new();
-        if displaced {
-            // It replaced a directory, or the two changed places, which is reported as two moves: the only way to know
-            // which directory is where is to look.
-            tasks.push(Task::Crawl(dir));
-        } else if !self.excludes.is_empty() {
-            // Under its new name, other directories below it may be excluded.
-            tasks.push(Task::Crawl(node));
-        }
-        tasks
-    }
-
-    /// Forgets directories that were moved out of the tree; their watches would report changes under the old names.
-    fn expire_moves(&self, reading: &mut Reading) {
-        let Reading { tasks, moved, .. } = reading;
-        moved.retain(|_, (node, since)| {
-            if since.elapsed() < MOVE_GRACE {
-                return true;
+    fn unwatch_what_left(reading: &mut Reading) {
+        while reading.left.front().is_some_and(|(since, _)| since.elapsed() >= MOVE_GRACE) {
+            if let Some((_, watches)) = reading.left.pop_front() {
+                reading.send(Task::Unwatch(watches));
             }
-            let _ = tasks.send(Task::Unwatch(self.tree().remove(*node)));
-            false
-        });
+        }
     }
 
     fn crawler(&self, queue: Receiver<Task>, again: bool) {
-        let mut claims = HashMap::new();
         for task in queue {
             match task {
-                Task::Crawl(top) => {
-                    self.crawl(top, &mut claims);
-                    if self.live.swap(true, Ordering::Relaxed) {
-                        let path = self.tree().path(top);
-                        if let Some(path) = path {
-                            self.sink.mark(&path, Mark::Deep);
-                        }
-                    } else if !self.stop.requested.load(Ordering::Relaxed) {
-                        info!(
-                            "source `{}`: watching {} directories by inotify",
-                            self.source.name,
-                            self.tree().watched()
-                        );
-                        self.sink.watching(Some(self.root));
-                        if again {
-                            self.sink.mark(Path::new(""), Mark::Deep);
-                        }
-                    }
-                }
+                Task::Crawl(top) => self.crawl(top),
+                Task::Look(dir, name) => self.look(dir, &name),
                 Task::Unwatch(watches) => {
                     for watch in watches {
-                        // The kernel may have dropped it already.
-                        let _ = inotify::remove_watch(&self.inotify, watch);
+                        self.unwatch(watch);
                     }
+                }
+            }
+            if !self.stop.requested.load(Ordering::Relaxed) && !self.live.swap(true, Ordering::Relaxed) {
+                let directories = text::count(self.tree().watched(), "directory");
+                info!("source `{}`: watching {directories} by inotify", self.source.name);
+                self.sink.watching(Some(self.root));
+                if again {
+                    self.sink.mark(Path::new(""), Mark::Deep);
                 }
             }
         }
     }
 
-    /// Watches a directory and all below it, each before it is read.
-    fn crawl(&self, top: NodeId, claims: &mut HashMap<NodeId, u32>) {
+    fn unwatch(&self, watch: i32) {
+        if self.tree().by_watch(watch).is_none() {
+            // The kernel may have dropped it already.
+            let _ = inotify::remove_watch(&self.inotify, watch);
+        }
+    }
+
+    fn look(&self, dir: NodeId, name: &OsStr) {
+        let path = self.tree().path(dir);
+        let Some(path) = path else { return };
+        let meta = fs::symlink_metadata(self.source.path.join(path).join(name));
+        if meta.is_ok_and(|meta| meta.is_dir()) {
+            let node = self.tree().child_or_new(dir, name);
+            if let Some(node) = node {
+                self.crawl(node);
+            }
+        }
+    }
+
+    /// Watches a directory and all below it, each before it is read, and then marks all of it as dirty. The first crawl
+    /// need not mark anything: everything is compared after it.
+    fn crawl(&self, top: NodeId) {
         let mut stack = vec![top];
         while let Some(node) = stack.pop() {
             if self.stop.requested.load(Ordering::Relaxed) && !self.live.load(Ordering::Relaxed) {
                 return;
             }
-            let Some(path) = self.tree().path(node) else { continue };
+            let path = self.tree().path(node);
+            let Some(path) = path else { continue };
             let full = self.source.path.join(&path);
-            match self.add_watch(&full, path.as_os_str().is_empty()) {
-                Ok(watch) => {
-                    if let Some(loser) = self.tree().set_watch(node, watch) {
-                        let count = claims.entry(loser).or_insert(0);
-                        *count += 1;
-                        if *count <= MOST_CLAIMS {
-                            stack.push(loser);
-                        }
-                    }
-                }
-                // It was moved or removed; if it was moved, this is its old path.
-                Err(Errno::NOENT | Errno::NOTDIR) => {
-                    if self.tree().path(node).is_some_and(|now| now != path) {
-                        stack.push(node);
-                    }
-                    continue;
-                }
+            let dir = match Self::open_dir(&full, path.as_os_str().is_empty()) {
+                Ok(dir) => dir,
+                // It has left; there is an event that says so.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
                 Err(e) => {
                     self.not_watched(&full, e);
-                    if e == Errno::ACCESS {
+                    continue;
+                }
+            };
+            match self.add_watch(&dir, path.as_os_str().is_empty()) {
+                Ok(watch) => {
+                    if !self.tree().set_watch(node, watch) {
+                        // It left in the meantime; where it arrives, it is watched anew.
+                        self.unwatch(watch);
                         continue;
                     }
                 }
+                Err(e) => self.not_watched(&full, e),
             }
-            for name in self.directories_in(&full, &path) {
+            for name in self.directories_in(&dir, &full, &path) {
                 stack.extend(self.tree().child_or_new(node, &name));
             }
         }
+        let path = self.tree().path(top);
+        if let Some(path) = path.filter(|_| self.live.load(Ordering::Relaxed)) {
+            self.sink.mark(&path, Mark::Deep);
+        }
     }
 
-    fn add_watch(&self, path: &Path, is_root: bool) -> Result<i32, Errno> {
+    /// Opens a directory, so that what is watched and what is read are the same, whatever happens to its path.
+    fn open_dir(path: &Path, is_root: bool) -> Result<OwnedFd, Errno> {
+        let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // The root may be given as a symbolic link; nothing below is followed.
+        if !is_root {
+            flags |= OFlags::NOFOLLOW;
+        }
+        rustix::fs::open(path, flags, FsMode::empty())
+    }
+
+    fn add_watch(&self, dir: &OwnedFd, is_root: bool) -> Result<i32, Errno> {
         let mut flags = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MOVED_FROM
@@ -462,9 +458,11 @@ impl<'a> Session<'a> {
             | WatchFlags::ATTRIB
             | WatchFlags::ONLYDIR
             | WatchFlags::EXCL_UNLINK;
-        // The root may be given as a symbolic link; nothing below is followed.
-        flags |= if is_root { WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF } else { WatchFlags::DONT_FOLLOW };
-        inotify::add_watch(&self.inotify, path, flags)
+        if is_root {
+            flags |= WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+        }
+        // With the closing "/." the link of procfs is followed to the open directory itself.
+        inotify::add_watch(&self.inotify, format!("/proc/self/fd/{}/.", dir.as_raw_fd()), flags)
     }
 
     fn not_watched(&self, path: &Path, e: Errno) {
@@ -483,19 +481,36 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The names of the directories in a directory that are not excluded.
-    fn directories_in(&self, full: &Path, path: &Path) -> Vec<OsString> {
-        let entries = match fs::read_dir(full) {
+    /// The names of the directories in an open directory that are not excluded.
+    fn directories_in(&self, dir: &OwnedFd, full: &Path, path: &Path) -> Vec<OsString> {
+        let mut names = Vec::new();
+        let entries = match Dir::read_from(dir) {
             Ok(entries) => entries,
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Vec::new(),
             Err(e) => {
                 warn!("source `{}`: {} cannot be read: {e}", self.source.name, text::path(full));
-                return Vec::new();
+                return names;
             }
         };
-        let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let names = entries.filter_map(Result::ok).filter(is_dir).map(|entry| entry.file_name());
-        names.filter(|name| self.excludes.is_empty() || !self.excludes.excludes_entry(&path.join(name), true)).collect()
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(e) => {
+                    warn!("source `{}`: {} cannot be read to its end: {e}", self.source.name, text::path(full));
+                    break;
+                }
+            };
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            let is_dir = match entry.file_type() {
+                FileType::Directory => true,
+                // Some file systems do not tell.
+                FileType::Unknown => fs::symlink_metadata(full.join(name)).is_ok_and(|meta| meta.is_dir()),
+                _ => false,
+            };
+            if is_dir && name != "." && name != ".." && !self.excludes.excludes_entry(&path.join(name), true) {
+                names.push(name.to_owned());
+            }
+        }
+        names
     }
 
     fn tree(&self) -> MutexGuard<'_, DirTree> {

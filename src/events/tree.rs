@@ -1,5 +1,5 @@
-//! The watched directories: a tree whose nodes know their parents, so that moving a directory is a matter of one node.
-//! Pure: it knows watch descriptors only as numbers.
+//! The watched directories: a tree whose nodes know their parents, so that no path is stored twice. Pure: it knows watch
+//! descriptors only as numbers.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +14,7 @@ pub struct NodeId {
 
 #[derive(Debug)]
 struct Node {
-    /// The index of the parent; none for the root and for what was moved away.
+    /// The index of the parent; none for the root.
     parent: Option<u32>,
     name: OsString,
     watch: Option<i32>,
@@ -59,7 +59,7 @@ impl DirTree {
         self.by_watch.get(&watch).map(|index| self.id(*index))
     }
 
-    /// The path from the root; nothing when the node was removed or is not connected to the root now.
+    /// The path from the root; nothing when the node was removed.
     #[must_use]
     pub fn path(&self, id: NodeId) -> Option<PathBuf> {
         let mut names = Vec::new();
@@ -105,20 +105,17 @@ impl DirTree {
         self.valid(id).and_then(|index| self.node(index)).is_some_and(|node| node.watch.is_some())
     }
 
-    /// Gives the watch to the node. Whoever had it before loses it and is returned: its directory is another one.
-    pub fn set_watch(&mut self, id: NodeId, watch: i32) -> Option<NodeId> {
-        let index = self.valid(id)?;
-        let loser = self.by_watch.insert(watch, index).filter(|before| *before != index);
-        if let Some(loser) = loser
-            && let Some(node) = self.node_mut(loser)
-        {
-            node.watch = None;
-        }
-        let replaced = self.node_mut(index).and_then(|node| node.watch.replace(watch)).filter(|old| *old != watch);
+    /// Gives the watch to the node. Whoever had it before loses it: the directory is here now. False when the node was
+    /// removed.
+    pub fn set_watch(&mut self, id: NodeId, watch: i32) -> bool {
+        let Some(index) = self.valid(id) else { return false };
+        self.forget_watch(watch);
+        let replaced = self.node_mut(index).and_then(|node| node.watch.replace(watch));
         if let Some(old) = replaced {
             self.by_watch.remove(&old);
         }
-        loser.map(|loser| self.id(loser))
+        self.by_watch.insert(watch, index);
+        true
     }
 
     /// The kernel dropped the watch.
@@ -128,21 +125,6 @@ impl DirTree {
         {
             node.watch = None;
         }
-    }
-
-    /// Cuts the node off: it keeps what is below, and its path is unknown until it is attached again.
-    pub fn detach(&mut self, id: NodeId) {
-        let Some(index) = self.valid(id).filter(|index| *index != ROOT) else { return };
-        self.unlink(index);
-    }
-
-    /// Puts a detached node in its new place. A node that is in that place already is removed; the watches that it and
-    /// those below it had are returned.
-    pub fn attach(&mut self, id: NodeId, parent: NodeId, name: &OsStr) -> Vec<i32> {
-        let (Some(index), Some(above)) = (self.valid(id), self.valid(parent)) else { return Vec::new() };
-        let replaced = self.child(parent, name).map(|old| self.remove(old)).unwrap_or_default();
-        self.link(index, above, name);
-        replaced
     }
 
     /// Removes the node and all below; returns the watches that they had.
@@ -237,19 +219,11 @@ mod tests {
     enum Op {
         Make(String),
         Remove(String),
-        Move(String, String),
-    }
-
-    fn path() -> impl Strategy<Value = String> {
-        prop::collection::vec("[abc]", 1..4).prop_map(|names| names.join("/"))
     }
 
     fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![
-            3 => path().prop_map(Op::Make),
-            1 => path().prop_map(Op::Remove),
-            2 => (path(), path()).prop_map(|(from, to)| Op::Move(from, to)),
-        ]
+        let path = || prop::collection::vec("[abc]", 1..4).prop_map(|names| names.join("/"));
+        prop_oneof![3 => path().prop_map(Op::Make), 1 => path().prop_map(Op::Remove)]
     }
 
     proptest! {
@@ -262,35 +236,17 @@ mod tests {
                 match op {
                     Op::Make(path) => {
                         let node = make(&mut tree, &path);
-                        tree.set_watch(node, watch);
+                        prop_assert!(tree.set_watch(node, watch));
                         model.insert(path.into(), watch);
                     }
                     Op::Remove(path) => {
-                        let removed = find(&tree, Path::new(&path)).map(|node| tree.remove(node)).unwrap_or_default();
-                        let mut expected: Vec<i32> = Vec::new();
-                        model.retain(|p, w| !p.starts_with(&path) || { expected.push(*w); false });
-                        let mut removed = removed;
+                        let node = find(&tree, Path::new(&path));
+                        let mut removed = node.map(|node| tree.remove(node)).unwrap_or_default();
+                        let (mut expected, kept) = model.into_iter().partition::<Vec<_>, _>(|(p, _)| p.starts_with(&path));
+                        model = kept.into_iter().collect();
                         removed.sort_unstable();
-                        expected.sort_unstable();
-                        prop_assert_eq!(removed, expected);
-                    }
-                    Op::Move(from, to) => {
-                        let (from, to) = (PathBuf::from(from), PathBuf::from(to));
-                        let (Some(above), Some(name)) = (to.parent(), to.file_name()) else { continue };
-                        let (Some(node), Some(parent)) = (find(&tree, &from), find(&tree, above)) else { continue };
-                        if to.starts_with(&from) || from.starts_with(&to) {
-                            continue;
-                        }
-                        tree.detach(node);
-                        prop_assert_eq!(tree.path(node), None);
-                        tree.attach(node, parent, name);
-                        prop_assert_eq!(tree.path(node), Some(to.clone()));
-                        model.retain(|p, _| !p.starts_with(&to));
-                        let moved: Vec<_> = model.iter().filter(|(p, _)| p.starts_with(&from)).map(|(p, w)| (p.clone(), *w)).collect();
-                        for (path, watch) in moved {
-                            model.remove(&path);
-                            model.insert(to.join(path.strip_prefix(&from).unwrap()).components().collect(), watch);
-                        }
+                        expected.sort_unstable_by_key(|(_, watch)| *watch);
+                        prop_assert_eq!(removed, expected.into_iter().map(|(_, watch)| watch).collect::<Vec<_>>());
                     }
                 }
                 prop_assert_eq!(tree.watched(), model.len());
@@ -305,10 +261,10 @@ mod tests {
     fn a_watch_has_one_owner_and_an_old_id_stays_invalid() {
         let mut tree = DirTree::default();
         let (a, b) = (make(&mut tree, "a"), make(&mut tree, "b"));
-        assert_eq!(tree.set_watch(a, 7), None);
-        assert_eq!(tree.set_watch(b, 7), Some(a));
+        assert!(tree.set_watch(a, 7) && tree.set_watch(b, 7));
         assert!(!tree.is_watched(a) && tree.is_watched(b));
-        tree.remove(b);
+        assert_eq!(tree.remove(b), [7]);
+        assert!(!tree.set_watch(b, 8));
         let again = make(&mut tree, "c");
         assert_eq!((tree.path(b), tree.path(again)), (None, Some("c".into())));
     }

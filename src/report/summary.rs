@@ -77,7 +77,7 @@ impl Summary {
             error!("{}: {why}", self.mirror);
         }
         if self.failing.len() > NAMED {
-            error!("{}: {} failed in all", self.mirror, count(self.failing.len() as u64, "path"));
+            error!("{}: {} failed in all", self.mirror, count(self.failing.len(), "path"));
         }
     }
 
@@ -87,7 +87,7 @@ impl Summary {
         let Tally { created, updated, deleted, attributes, sent, .. } = self.tally;
         let state = match self.exit {
             Exit::Done => String::new(),
-            Exit::Partial if self.why.is_none() => format!(", {} FAILED", count(self.failing.len() as u64, "path")),
+            Exit::Partial if self.why.is_none() => format!(", {} FAILED", count(self.failing.len(), "path")),
             _ => ", FAILED".to_owned(),
         };
         format!(

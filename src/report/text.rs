@@ -52,11 +52,14 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// `1 path`, `2 paths`.
+/// `1 path`, `2 paths`, `2 directories`.
 #[must_use]
-pub fn count(number: impl Into<u64>, word: &str) -> String {
-    let number = number.into();
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+pub fn count(number: usize, word: &str) -> String {
+    match (number, word.strip_suffix('y')) {
+        (1, _) => format!("1 {word}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {word}s"),
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +71,14 @@ mod tests {
         assert_eq!(escaped(b"a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
         assert_eq!(escaped("数据 \u{202e}txt".as_bytes()), "数据 \\u{202e}txt");
         assert_eq!(escaped(b"\xff\xfe"), "\\xff\\xfe");
+    }
+
+    #[test]
+    fn counts_for_people() {
+        assert_eq!(
+            [count(1, "directory"), count(2, "directory"), count(0, "path")],
+            ["1 directory", "2 directories", "0 paths"]
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ struct Progress {
     permanent: Backoff,
     trouble: Option<Trouble>,
     cure: Cure,
-    failures: u64,
+    failures: usize,
     /// Paths that failed while others went through; they are tried again by themselves.
     retry: DirtySet,
     retry_at: Option<Instant>,
@@ -283,7 +283,7 @@ impl Worker<'_> {
     /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.
     fn partial(&self, progress: &mut Progress, failing: Failing, batch: Option<&DirtySet>) {
         let mirror = self.executor.mirror();
-        if failing.unattributed.is_empty() {
+        if failing.unattributed.is_empty() && !failing.deletions_skipped {
             failing.paths.keys().for_each(|path| progress.retry.mark(path, Mark::Deep));
         } else if let Some(batch) = batch {
             progress.retry.merge(batch);
@@ -359,10 +359,10 @@ impl Worker<'_> {
             error!("{mirror}: ended before everything was compared; the next start will compare it");
         }
         if pending > 0 {
-            error!("{mirror}: ended with {} not sent; the next start will find them", count(pending as u64, "path"));
+            error!("{mirror}: ended with {} not sent; the next start will find them", count(pending, "path"));
         }
         if !progress.failing.is_empty() {
-            error!("{mirror}: ended with {} failing", count(progress.failing.len() as u64, "path"));
+            error!("{mirror}: ended with {} failing", count(progress.failing.len(), "path"));
         }
         exit
     }

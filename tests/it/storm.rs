@@ -13,10 +13,11 @@ use rustix::process::Signal;
 
 use crate::full_sync::Place;
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::holds_within;
 use crate::support::sersync::{Sersync, config};
-use crate::support::tree::wait_until_same;
+use crate::support::tree::diff;
 
-/// A small generator of numbers that is the same everywhere (SplitMix64).
+/// A small generator of numbers that is the same everywhere (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -66,6 +67,12 @@ fn change(random: &mut Random, root: &Path, outside: &Path) {
     };
 }
 
+/// Enough of a log to see what was done last to the paths that differ.
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(400)..].join("\n")
+}
+
 fn storm(version: Version, seed_offset: u64) {
     if !version.is_here() {
         return;
@@ -91,8 +98,18 @@ fn storm(version: Version, seed_offset: u64) {
     let config = config(&place.dir, &text);
     let state = place.dir.path().join("state");
     fs::write(place.source().join("first"), "1").unwrap();
-    let watch = Sersync::new(&["watch", "-v", "-c"]).arg(&config).state_dir(&state).spawn();
+    let watch = Sersync::new(&["watch", "-vvv", "-c"]).arg(&config).state_dir(&state).spawn();
     let end = Instant::now() + Duration::from_secs(seconds);
+    let same = || {
+        let mirror = daemon.module_path().join("name");
+        let same = holds_within(Duration::from_secs(30), || diff(&place.source(), &mirror).is_empty());
+        assert!(
+            same,
+            "{}\nthe log ends with:\n{}",
+            diff(&place.source(), &mirror).join("\n"),
+            last_lines(&watch.stderr_so_far())
+        );
+    };
     let mut round = 0;
     while Instant::now() < end {
         round += 1;
@@ -106,10 +123,10 @@ fn storm(version: Version, seed_offset: u64) {
             assert!(matches!(output.code, Some(0 | 3 | 11)), "{output}");
         }
         if round % 3 == 0 {
-            wait_until_same(&place.source(), &daemon.module_path().join("name"), Duration::from_secs(60));
+            same();
         }
     }
-    wait_until_same(&place.source(), &daemon.module_path().join("name"), Duration::from_secs(60));
+    same();
     let output = watch.terminate();
     assert_eq!(output.signal, Some(Signal::TERM.as_raw()), "{output}");
 }

@@ -1,0 +1,52 @@
+# `make` alone lists the targets.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CARGO   ?= cargo
+INSTALL ?= install
+
+# Where cargo puts what it builds.
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+PROGRAM := $(TARGET)/release/sersync
+
+bindir  := $(DESTDIR)$(PREFIX)/bin
+share   := $(DESTDIR)$(PREFIX)/share
+
+.PHONY: help demo test build fmt lint install clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-8s  %s\n' "$$name" "$$text"; done
+
+demo: ## See it work: install what is missing, build, mirror an example tree, clean up
+	@scripts/install-deps.sh demo
+	@$(CARGO) build --release --locked
+	@scripts/demo.sh $(PROGRAM)
+
+test: ## Install what is missing and run every check and test
+	@scripts/install-deps.sh test
+	@scripts/check.sh all
+
+build: ## Build the program: target/release/sersync
+	$(CARGO) build --release --locked
+
+fmt: ## Format the code
+	$(CARGO) fmt
+
+lint: ## Run every check but the tests
+	@scripts/install-deps.sh test
+	@scripts/check.sh lint
+
+# It builds nothing, so that `sudo make install` leaves no files of root's in the checkout.
+install: ## Install the program, manual and completions (DESTDIR=, PREFIX=/usr/local)
+	@test -x $(PROGRAM) || { echo "$(PROGRAM) is not there: run 'make build' first" >&2; exit 1; }
+	$(INSTALL) -D -m 755 $(PROGRAM) $(bindir)/sersync
+	$(INSTALL) -d $(share)/man/man5 $(share)/man/man8
+	$(INSTALL) -m 644 man/*.5 $(share)/man/man5/
+	$(INSTALL) -m 644 man/*.8 $(share)/man/man8/
+	$(INSTALL) -D -m 644 completions/sersync.bash $(share)/bash-completion/completions/sersync
+	$(INSTALL) -D -m 644 completions/_sersync $(share)/zsh/site-functions/_sersync
+	$(INSTALL) -D -m 644 completions/sersync.fish $(share)/fish/vendor_completions.d/sersync.fish
+	$(INSTALL) -D -m 644 src/config/example.toml $(share)/doc/sersync/examples/sersync.toml
+
+clean: ## Remove what was built
+	$(CARGO) clean

@@ -1,0 +1,237 @@
+//! The manual pages: clap's descriptions, and the sections that clap knows nothing of.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Command;
+use clap::builder::Resettable;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use crate::cli::exit_status;
+use crate::exit::Exit;
+
+/// The manual's date: that of the last change of its text, so that it is the same wherever it is made.
+const DATE: &str = "2026-11-23";
+
+/// The widest line of the source, so that a diff shows what changed.
+const WIDTH: usize = 80;
+
+/// Which commands an entry is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Those that read the configuration.
+    Configuration,
+    /// Those that also work on mirrors.
+    Mirrors,
+}
+
+const ENVIRONMENT: [(About, &str, &str); 8] = [
+    (About::Configuration, "SERSYNC_CONFIG", "The configuration file, when --config is not given."),
+    (
+        About::Configuration,
+        "XDG_CONFIG_HOME",
+        "Where the user's own configuration is looked for, in sersync/sersync.toml. Not set: ~/.config.",
+    ),
+    (
+        About::Mirrors,
+        "STATE_DIRECTORY",
+        "The state directory, when --state-dir is not given. The service manager sets it for a unit with \
+         StateDirectory=.",
+    ),
+    (
+        About::Mirrors,
+        "XDG_STATE_HOME",
+        "Where other users than root have their state directory, as sersync. Not set: ~/.local/state.",
+    ),
+    (About::Mirrors, "PATH", "Where rsync is found."),
+    (About::Mirrors, "TZ", "The time zone of the names in the history and of the times in the log."),
+    (About::Mirrors, "RSYNC_PROXY, RSYNC_CONNECT_PROG", "Handed on to rsync, see rsync(1)."),
+    (
+        About::Mirrors,
+        "JOURNAL_STREAM",
+        "When standard error is this stream, the log is written for the journal: a priority before each line, and no time.",
+    ),
+];
+
+const FILES: [(About, &str, &str); 5] = [
+    (
+        About::Configuration,
+        "/etc/sersync/sersync.toml",
+        "The configuration that is used when neither --config nor SERSYNC_CONFIG names another. See sersync.toml(5).",
+    ),
+    (About::Configuration, "~/.config/sersync/sersync.toml", "The same, looked for when the former does not exist."),
+    (
+        About::Mirrors,
+        "/var/lib/sersync/",
+        "The state directory of root: locks, and the names of the history directories that were used.",
+    ),
+    (About::Mirrors, "~/.local/state/sersync/", "The state directory of other users."),
+    (
+        About::Mirrors,
+        "history-backup/NAME/YYYY-MM-DD/HHMMSS[-n]/",
+        "On the target, beside the mirror NAME: what was replaced or deleted from that moment on.",
+    ),
+];
+
+/// The page of a command, one of those of `root`.
+pub(super) fn page(root: &Command, command: &Command) -> Result<String> {
+    let mut rendered = Vec::new();
+    let man = Man::new(for_the_manual(command)).section("8").date(DATE).manual("sersync manual");
+    let version = root.get_version().unwrap_or_default();
+    man.title(name(command).to_uppercase()).source(format!("sersync {version}")).render(&mut rendered)?;
+    let mut text = String::from_utf8(rendered)?;
+
+    let covers = covers(command);
+    let entries = |all: &[(About, &str, &str)]| -> Vec<(String, String)> {
+        let matching = all.iter().filter(|(about, _, _)| covers.contains(about));
+        matching.map(|(_, name, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
+    };
+    let codes = Exit::TABLE.iter().map(|(exit, meaning)| (exit.code().to_string(), sentence(meaning)));
+    let codes = codes.chain([("128+N".to_owned(), "Ended by signal N.".to_owned())]).collect();
+    text += &tagged("EXIT STATUS", codes);
+    text += &tagged("ENVIRONMENT", entries(&ENVIRONMENT));
+    text += &tagged("FILES", entries(&FILES));
+    text += &examples(command);
+    text += &see_also(root, command);
+    Ok(folded(&text))
+}
+
+/// The command without what has a section of its own, and with its short usage instead of all options.
+fn for_the_manual(command: &Command) -> Command {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim().to_owned();
+    let short = command.clone().override_usage(usage).version(Resettable::Reset);
+    let short = short.after_help(Resettable::Reset).after_long_help(Resettable::Reset);
+    let short = short.mut_subcommands(|sub| {
+        let hidden = sub.is_hide_set() || sub.get_name() == "help";
+        sub.hide(hidden)
+    });
+    short.mut_args(|arg| {
+        let values: Vec<String> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        if values.is_empty() || !arg.get_action().takes_values() {
+            return arg;
+        }
+        // The list that would be made of them is longer than all the rest of the page.
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        arg.hide_possible_values(true).help(format!("{help}: {}", values.join(", ")))
+    })
+}
+
+/// The name of the page: `sersync-config-check`.
+pub(super) fn name(command: &Command) -> String {
+    command.get_display_name().unwrap_or(command.get_name()).to_owned()
+}
+
+fn covers(command: &Command) -> &'static [About] {
+    let name = name(command);
+    if name.contains("-config") {
+        &[About::Configuration]
+    } else if name.ends_with("-completions") {
+        &[]
+    } else {
+        &[About::Configuration, About::Mirrors]
+    }
+}
+
+/// A section of terms and what they mean; nothing when there are none.
+fn tagged(section: &str, entries: Vec<(String, String)>) -> String {
+    if entries.is_empty() {
+        return String::new();
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", [section]);
+    for (term, meaning) in entries {
+        roff.control("TP", []).text([bold(term)]).text([roman(meaning)]);
+    }
+    roff.to_roff()
+}
+
+/// What the long help has beside the exit codes: lines below `Examples:` as they are, all others as text.
+fn examples(command: &Command) -> String {
+    let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let help = help.replace(&exit_status(), "");
+    let mut roff = Roff::new();
+    for paragraph in help.split("\n\n").map(str::trim_end).filter(|paragraph| !paragraph.is_empty()) {
+        match paragraph.strip_prefix("Examples:\n") {
+            Some(lines) => {
+                roff.control("SH", ["EXAMPLES"]).control("nf", []);
+                lines.lines().for_each(|line| {
+                    roff.text([roman(line)]);
+                });
+                roff.control("fi", []);
+            }
+            None => {
+                roff.control("PP", []).text([roman(paragraph)]);
+            }
+        }
+    }
+    roff.to_roff()
+}
+
+/// The other pages.
+fn see_also(root: &Command, command: &Command) -> String {
+    let mut pages = Vec::new();
+    collect(root, &mut pages);
+    pages.retain(|page| *page != name(command));
+    let mut pages: Vec<(String, char)> = pages.into_iter().map(|page| (page, '8')).collect();
+    pages.extend([("sersync.toml", '5'), ("rsync", '1'), ("rsyncd.conf", '5')].map(|(page, n)| (page.to_owned(), n)));
+    let last = pages.len() - 1;
+    let mut roff = Roff::new();
+    roff.control("SH", ["SEE ALSO"]);
+    for (at, (page, section)) in pages.into_iter().enumerate() {
+        let comma = if at == last { "" } else { "," };
+        roff.text([italic(page), roman(format!("({section}){comma}"))]);
+    }
+    roff.to_roff()
+}
+
+/// The names of the pages of a command and of all below it.
+fn collect(command: &Command, pages: &mut Vec<String>) {
+    pages.push(name(command));
+    visible(command).for_each(|subcommand| collect(subcommand, pages));
+}
+
+/// The subcommands that have pages.
+pub(super) fn visible(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}
+
+/// The same page with its long lines of text broken at spaces, which means nothing to the formatter.
+fn folded(page: &str) -> String {
+    let mut text = String::with_capacity(page.len() + page.len() / 50);
+    let mut as_it_is = false;
+    for line in page.lines() {
+        match line {
+            ".nf" => as_it_is = true,
+            ".fi" => as_it_is = false,
+            _ => {}
+        }
+        if as_it_is || line.starts_with(['.', '\'']) {
+            let _ = writeln!(text, "{line}");
+            continue;
+        }
+        let mut width = 0;
+        for word in line.split(' ') {
+            // A word that begins like a request must not begin a line.
+            let fits = width == 0 || width + 1 + word.len() <= WIDTH || word.starts_with(['.', '\'']);
+            text.push_str(if width == 0 {
+                ""
+            } else if fits {
+                " "
+            } else {
+                "\n"
+            });
+            width = if width > 0 && fits { width + 1 + word.len() } else { word.len() };
+            text.push_str(word);
+        }
+        text.push('\n');
+    }
+    text
+}
