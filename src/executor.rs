@@ -1,9 +1,13 @@
 //! The executor: turns the scopes of one mirror into rsync jobs, runs them and says what became of them.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
-use log::{info, trace, warn};
+use log::{debug, info, trace, warn};
 
 use crate::exit::Exit;
 use crate::history::bucket::Bucket;
@@ -13,10 +17,10 @@ use crate::rsync::argv::{self, JobOptions, MissingArgs};
 use crate::rsync::children::{Children, NotRun};
 use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
 use crate::rsync::output::{self, Change, Line};
-use crate::scope::{Limits, Scope};
+use crate::scope::{Limits, Listed, Scope};
 
 /// Told about each path that rsync changes or, in a dry run, would change.
-pub type OnItem<'a> = dyn FnMut(Change, &Path) + 'a;
+pub type OnItem<'a> = dyn Fn(Change, &Path) + Sync + 'a;
 
 /// Whether anything is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +85,7 @@ pub struct Executor<'a> {
     mirror: &'a Mirror,
     children: &'a Children,
     mode: Mode,
-    history: Keeper,
+    history: Mutex<Keeper>,
     missing_args: MissingArgs,
 }
 
@@ -90,7 +94,7 @@ impl<'a> Executor<'a> {
     /// changes nothing, and a version number would not tell.
     #[must_use]
     pub fn new(mirror: &'a Mirror, children: &'a Children, mode: Mode, history: Keeper) -> Self {
-        Executor { mirror, children, mode, history, missing_args: MissingArgs::Work }
+        Executor { mirror, children, mode, history: Mutex::new(history), missing_args: MissingArgs::Work }
     }
 
     /// The mirror that it works for.
@@ -100,51 +104,112 @@ impl<'a> Executor<'a> {
     }
 
     /// Runs the scopes one after the other, and stops at the first failure that is not about single paths.
-    pub fn run(&mut self, scopes: &[Scope], exclude: &[OsString], on_item: &mut OnItem<'_>) -> (Outcome, Tally) {
+    pub fn run(&mut self, scopes: &[Scope], exclude: &[OsString], on_item: &OnItem<'_>) -> (Outcome, Tally) {
         let mut tally = Tally::default();
         if let Some(trouble) = self.target_missing() {
             return (Outcome::Permanent(trouble), tally);
         }
         let outcome = match self.attempt(scopes, exclude, &mut tally, on_item) {
-            Outcome::NoMissingArgs if self.missing_args == MissingArgs::Work => {
-                info!(
-                    "{}: its rsync cannot delete by name (--delete-missing-args), as that of plain Debian 12; whole \
-                     directories are compared instead, which is slower for large ones",
-                    self.mirror
-                );
-                self.missing_args = MissingArgs::Broken;
-                self.attempt(scopes, exclude, &mut tally, on_item)
-            }
+            Outcome::NoMissingArgs if self.fall_back() => self.attempt(scopes, exclude, &mut tally, on_item),
             outcome => outcome,
         };
         if !matches!(outcome, Outcome::Done | Outcome::Partial(_)) {
-            self.history.leave();
+            self.history().leave();
         }
         (outcome, tally)
     }
 
-    fn attempt(
+    /// Does without `--delete-missing-args` from now on; false when that is so already.
+    fn fall_back(&mut self) -> bool {
+        if self.missing_args == MissingArgs::Broken {
+            return false;
+        }
+        info!(
+            "{}: its rsync cannot delete by name (--delete-missing-args), as that of plain Debian 12; whole directories are \
+             compared instead, which is slower for large ones",
+            self.mirror
+        );
+        self.missing_args = MissingArgs::Broken;
+        true
+    }
+
+    /// Runs scopes that do not overlap, up to `most` at the same time, in this order. Each comes back with what became of
+    /// it. When the daemon has no connection free, fewer run at the same time.
+    pub fn run_at_once(
         &mut self,
         scopes: &[Scope],
+        most: usize,
         exclude: &[OsString],
-        tally: &mut Tally,
-        on_item: &mut OnItem<'_>,
-    ) -> Outcome {
-        let scopes = self.adapted(scopes);
-        let bucket = match self.mode {
-            Mode::DryRun => Ok(None),
-            Mode::Real => self.history.bucket_for(self.mirror, &scopes),
-        };
-        let bucket = match bucket {
+        on_item: &OnItem<'_>,
+    ) -> (Vec<(Scope, Outcome)>, Tally) {
+        let scopes: Vec<Scope> = self.adapted(scopes).into_iter().flat_map(jobs).collect();
+        let failed = self.target_missing().map(Outcome::Permanent);
+        let bucket = match failed.map_or_else(|| self.bucket_for(&scopes), Err) {
             Ok(bucket) => bucket,
-            Err(e) => {
-                let why = format!("the state directory cannot be used: {e}");
-                return Outcome::Permanent(Trouble { exit: Exit::Failed, why });
+            Err(outcome) => {
+                return (scopes.into_iter().map(|scope| (scope, outcome.clone())).collect(), Tally::default());
             }
+        };
+        let clients = most.min(scopes.len());
+        let queue = Mutex::new(VecDeque::from(scopes));
+        let working = AtomicUsize::new(clients);
+        let results = Mutex::new((Vec::new(), Tally::default()));
+        thread::scope(|scope| {
+            for _ in 0..clients {
+                scope.spawn(|| {
+                    while let Some(job) = { lock(&queue).pop_front() } {
+                        let mut tally = Tally::default();
+                        let outcome = self.job(&job, exclude, bucket.as_ref(), clients, &mut tally, on_item);
+                        lock(&results).1.add(tally);
+                        // As long as others have a connection, one fewer does it as well.
+                        if matches!(outcome, Outcome::Busy(_)) && working.fetch_sub(1, Ordering::Relaxed) > 1 {
+                            debug!("{}: the daemon is busy: one rsync fewer at the same time", self.mirror);
+                            lock(&queue).push_front(job);
+                            return;
+                        }
+                        lock(&results).0.push((job, outcome));
+                    }
+                });
+            }
+        });
+        let (mut results, tally) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // When the last client was refused as well, what it left is refused with it.
+        if let Some(busy) = results.iter().map(|(_, outcome)| outcome).find(|o| matches!(o, Outcome::Busy(_))).cloned()
+        {
+            results.extend(lock(&queue).drain(..).map(|scope| (scope, busy.clone())));
+        }
+        if results.iter().any(|(_, outcome)| *outcome == Outcome::NoMissingArgs) {
+            self.fall_back();
+        }
+        if !results.iter().all(|(_, outcome)| matches!(outcome, Outcome::Done | Outcome::Partial(_))) {
+            self.history().leave();
+        }
+        (results, tally)
+    }
+
+    fn bucket_for(&self, scopes: &[Scope]) -> Result<Option<Bucket>, Outcome> {
+        match self.mode {
+            Mode::DryRun => Ok(None),
+            Mode::Real => self.history().bucket_for(self.mirror, scopes).map_err(|e| {
+                let why = format!("the state directory cannot be used: {e}");
+                Outcome::Permanent(Trouble { exit: Exit::Failed, why })
+            }),
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, Keeper> {
+        lock(&self.history)
+    }
+
+    fn attempt(&mut self, scopes: &[Scope], exclude: &[OsString], tally: &mut Tally, on_item: &OnItem<'_>) -> Outcome {
+        let scopes = self.adapted(scopes);
+        let bucket = match self.bucket_for(&scopes) {
+            Ok(bucket) => bucket,
+            Err(outcome) => return outcome,
         };
         let mut failing = Failing::default();
         for job in scopes.into_iter().flat_map(jobs) {
-            match self.job(&job, exclude, bucket.as_ref(), tally, on_item) {
+            match self.job(&job, exclude, bucket.as_ref(), 1, tally, on_item) {
                 Outcome::Done => {}
                 Outcome::Partial(paths) => failing.extend(paths),
                 other => return other,
@@ -169,16 +234,18 @@ impl<'a> Executor<'a> {
         (!root.is_dir()).then_some(Trouble { exit: Exit::Unreachable, why })
     }
 
+    /// One rsync run, beside `clients` - 1 others.
     fn job(
-        &mut self,
+        &self,
         scope: &Scope,
         exclude: &[OsString],
         bucket: Option<&Bucket>,
+        clients: usize,
         tally: &mut Tally,
-        on_item: &mut OnItem<'_>,
+        on_item: &OnItem<'_>,
     ) -> Outcome {
-        let options =
-            JobOptions { bucket, exclude, missing_args: self.missing_args, dry_run: self.mode == Mode::DryRun };
+        let dry_run = self.mode == Mode::DryRun;
+        let options = JobOptions { bucket, exclude, clients, missing_args: self.missing_args, dry_run };
         let mut command = argv::command(self.mirror, scope, options);
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         tally.runs += 1;
@@ -189,7 +256,7 @@ impl<'a> Executor<'a> {
                 tally.count(change, bytes);
                 // A directory that replaces a file counts as created, and the file is in the bucket.
                 if change != Change::Attributes {
-                    self.history.note(&path);
+                    self.history().note(&path);
                 }
                 on_item(change, &path);
             }
@@ -217,10 +284,17 @@ impl<'a> Executor<'a> {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The rsync runs for one scope: one, unless its list is too long for one.
 fn jobs(scope: Scope) -> Vec<Scope> {
     match scope {
-        Scope::Tree(_) => vec![scope],
+        Scope::Tree(roots) => {
+            let whole = Listed { shallow: roots, ..Listed::default() };
+            whole.split(Limits::DEFAULT).into_iter().map(|part| Scope::Tree(part.shallow)).collect()
+        }
         Scope::Listed(listed) => listed.split(Limits::DEFAULT).into_iter().map(Scope::Listed).collect(),
     }
 }

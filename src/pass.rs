@@ -1,4 +1,4 @@
-//! A full pass over one mirror: compare everything, then settle what failed at first.
+//! A full pass over one mirror: divide the tree, compare all of it, and settle what failed at first.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,12 +7,18 @@ use std::time::Duration;
 use log::{debug, info};
 
 use crate::backoff::Backoff;
+use crate::config::settings::Jobs;
 use crate::dirty::{DirtySet, Mark, plan};
 use crate::executor::{Executor, OnItem, Tally};
+use crate::exit::Exit;
+use crate::report::text;
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
-use crate::rsync::outcome::{Failing, Outcome, SETTLE};
+use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble};
+use crate::rsync::probe;
 use crate::scope::Scope;
+use crate::tree::partition::{self, Partition};
+use crate::tree::walk;
 
 /// What is tried again, and how often.
 const ATTEMPTS: u32 = 3;
@@ -23,60 +29,131 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 ///
 /// A lost connection is tried again after a pause; single paths that failed are tried again by themselves; when a
 /// directory cannot be read, everything but its content is done. What still fails is in the outcome.
-pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &mut OnItem<'_>) -> (Outcome, Tally) {
-    let source = &executor.mirror().source;
-    let mut exclude: Vec<OsString> = source.exclude.iter().map(OsString::from).collect();
-    let mut scopes = vec![Scope::Tree(PathBuf::new())];
-    let mut tally = Tally::default();
-    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    // What no further attempt can mend.
-    let mut given_up = Failing::default();
-    let mut attempt = 1;
-    loop {
-        let (outcome, done) = executor.run(&scopes, &exclude, on_item);
-        tally.add(done);
-        let last = attempt == ATTEMPTS;
-        attempt += 1;
-        match outcome {
-            Outcome::Done => break,
-            Outcome::Transient(ref trouble) | Outcome::Aborted(ref trouble) if !last => {
-                let settled = if matches!(outcome, Outcome::Aborted(_)) { SETTLE } else { Duration::ZERO };
-                let wait = backoff.after_failure().max(settled);
-                info!("{}: {}; trying again in {:.1} s", executor.mirror(), trouble.why, wait.as_secs_f64());
-                children.pause(wait);
-                if children.is_closed() {
-                    return (outcome, tally);
-                }
-            }
-            Outcome::Partial(failing) if last => {
-                given_up.extend(failing);
-                break;
-            }
-            Outcome::Partial(failing) if failing.deletions_skipped && !failing.unreadable.is_empty() => {
-                // Excluded, it is neither read nor deleted from, and the deletions everywhere else are made.
-                exclude.extend(failing.unreadable.iter().map(|dir| pattern_for_directory(dir)));
-                let unreadable = failing.paths.into_iter().filter(|(path, _)| failing.unreadable.contains(path));
-                given_up.paths.extend(unreadable);
-            }
-            Outcome::Partial(failing) if failing.unattributed.is_empty() && !failing.deletions_skipped => {
-                for (path, why) in &failing.paths {
-                    debug!("{}: trying again: {}: {why}", executor.mirror(), crate::report::text::path(path));
-                }
-                scopes = scopes_for(executor, &failing);
-                if scopes.is_empty() {
-                    break;
-                }
-            }
-            Outcome::Partial(_) => children.pause(backoff.after_failure()),
-            other => return (other, tally),
+pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &OnItem<'_>) -> (Outcome, Tally) {
+    let mirror = executor.mirror();
+    let census = match walk::census(&mirror.source.path, &mirror.excludes) {
+        Ok(census) => census,
+        Err(e) => {
+            let why = format!("the source {} cannot be read: {e}", mirror.source.path.display());
+            return (Outcome::Permanent(Trouble { exit: Exit::Unreachable, why }), Tally::default());
+        }
+    };
+    let jobs = match mirror.rsync.jobs {
+        Jobs::Fixed(jobs) => jobs,
+        Jobs::Auto => partition::worthwhile(&census, || probe::clients_for(mirror)),
+    };
+    let Partition { glue, parts } = partition::partition(&census, jobs);
+    debug!("{mirror}: {} entries in {} parts", census.entries(), parts.len());
+    let mut pass = Pass {
+        exclude: mirror.source.exclude.iter().map(OsString::from).collect(),
+        given_up: Failing::default(),
+        tally: Tally::default(),
+        children,
+        on_item,
+    };
+    for (path, why) in census.unreadable {
+        pass.give_up_directory(path, format!("cannot be read: {why}"));
+    }
+    let stages = glue.into_iter().map(|glue| vec![glue]).chain([parts]);
+    for scopes in stages {
+        if let Some(outcome) = pass.settle(executor, scopes, jobs) {
+            return (outcome, pass.tally);
         }
     }
-    (if given_up.is_empty() { Outcome::Done } else { Outcome::Partial(given_up) }, tally)
+    let outcome = if pass.given_up.is_empty() { Outcome::Done } else { Outcome::Partial(pass.given_up) };
+    (outcome, pass.tally)
+}
+
+struct Pass<'a> {
+    exclude: Vec<OsString>,
+    /// What no further attempt can mend.
+    given_up: Failing,
+    tally: Tally,
+    children: &'a Children,
+    on_item: &'a OnItem<'a>,
+}
+
+impl Pass<'_> {
+    /// Runs scopes until all are done as far as they can be; the outcome when it has to end before.
+    fn settle(&mut self, executor: &mut Executor<'_>, mut scopes: Vec<Scope>, jobs: usize) -> Option<Outcome> {
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        for attempt in 1..=ATTEMPTS {
+            let (results, tally) = executor.run_at_once(&scopes, jobs, &self.exclude, self.on_item);
+            self.tally.add(tally);
+            let last = attempt == ATTEMPTS;
+            let mut again = Vec::new();
+            let mut wait = Duration::ZERO;
+            let mut failing = Failing::default();
+            let mut trouble: Option<Outcome> = None;
+            for (scope, outcome) in results {
+                match outcome {
+                    Outcome::Done => {}
+                    Outcome::Partial(paths) if last => self.given_up.extend(paths),
+                    Outcome::Partial(paths) if paths.deletions_skipped && !paths.unreadable.is_empty() => {
+                        self.give_up_unreadable(paths);
+                        again.push(scope);
+                    }
+                    Outcome::Partial(paths) if paths.unattributed.is_empty() && !paths.deletions_skipped => {
+                        failing.extend(paths);
+                    }
+                    Outcome::Partial(_) => {
+                        wait = wait.max(FIRST_WAIT);
+                        again.push(scope);
+                    }
+                    Outcome::NoMissingArgs if !last => again.push(scope),
+                    Outcome::Transient(_) | Outcome::Busy(_) | Outcome::Aborted(_) if !last => {
+                        again.push(scope);
+                        trouble = Some(outcome);
+                    }
+                    outcome => return Some(outcome),
+                }
+            }
+            if let Some(outcome) = trouble {
+                wait = wait.max(backoff.after_failure());
+                if let Outcome::Transient(why) | Outcome::Busy(why) | Outcome::Aborted(why) = &outcome {
+                    info!("{}: {}; trying again in {:.1} s", executor.mirror(), why.why, wait.as_secs_f64());
+                }
+                if matches!(outcome, Outcome::Aborted(_)) {
+                    wait = wait.max(SETTLE);
+                }
+                self.children.pause(wait);
+                if self.children.is_closed() {
+                    return Some(outcome);
+                }
+            } else {
+                self.children.pause(wait);
+            }
+            again.extend(scopes_for(executor, &failing));
+            if again.is_empty() {
+                return None;
+            }
+            scopes = again;
+        }
+        None
+    }
+
+    /// Excludes directories that cannot be read: they are neither read nor deleted from, and the deletions everywhere else
+    /// are made.
+    fn give_up_unreadable(&mut self, failing: Failing) {
+        for (path, why) in failing.paths {
+            if failing.unreadable.contains(&path) {
+                self.give_up_directory(path, why);
+            }
+        }
+    }
+
+    fn give_up_directory(&mut self, path: PathBuf, why: String) {
+        self.exclude.push(pattern_for_directory(&path));
+        self.given_up.paths.insert(path, why);
+    }
 }
 
 /// The scopes that look again at what failed: a directory with all that is in it.
 fn scopes_for(executor: &Executor<'_>, failing: &Failing) -> Vec<Scope> {
     let mut dirty = DirtySet::new(failing.paths.len().max(1024));
-    failing.paths.keys().for_each(|path| dirty.mark(path, Mark::Deep));
+    for (path, why) in &failing.paths {
+        debug!("{}: trying again: {}: {why}", executor.mirror(), text::path(path));
+        dirty.mark(path, Mark::Deep);
+    }
     plan::scopes(&executor.mirror().source.path, &dirty, &executor.mirror().excludes)
 }

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 pub enum Scope {
     /// Single paths and single directory levels, which rsync handles in one run.
     Listed(Listed),
-    /// This directory and everything below it; what the source does not have is deleted.
-    Tree(PathBuf),
+    /// These directories, none inside another, and everything below them; what the source does not have is deleted.
+    /// Never empty.
+    Tree(Vec<PathBuf>),
 }
 
 /// Paths and directories that are mirrored without descending.

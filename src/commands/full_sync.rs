@@ -144,7 +144,7 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children)
         _ => Keeper::new(setup.state.clone(), Duration::MAX),
     };
     let mut executor = Executor::new(mirror, children, mode, history);
-    let (outcome, tally) = pass::run(&mut executor, children, &mut |change, path| match mode {
+    let (outcome, tally) = pass::run(&mut executor, children, &|change, path| match mode {
         Mode::DryRun => list(mirror, args.json, change, path),
         Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),
     });

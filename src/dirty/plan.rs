@@ -27,13 +27,15 @@ pub fn scopes(root: &Path, dirty: &DirtySet, excludes: &Excludes) -> Vec<Scope> 
     let mut planner = Planner { root, excludes, listed: Listed::default(), trees: Vec::new() };
     planner.directory(&mut PathBuf::new(), dirty.root());
     if planner.listed.shallow.len() > TOO_MANY {
-        return vec![Scope::Tree(PathBuf::new())];
+        return vec![Scope::Tree(vec![PathBuf::new()])];
     }
     let mut scopes = Vec::new();
     if !planner.listed.is_empty() {
         scopes.push(Scope::Listed(planner.listed));
     }
-    scopes.extend(planner.trees.into_iter().map(Scope::Tree));
+    if !planner.trees.is_empty() {
+        scopes.push(Scope::Tree(planner.trees));
+    }
     scopes
 }
 

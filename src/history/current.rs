@@ -43,7 +43,7 @@ impl Current {
 
     fn collides(&self, scope: &Scope) -> bool {
         match scope {
-            Scope::Tree(root) => self.holds_at_or_below(root) || self.holds_above(root),
+            Scope::Tree(roots) => roots.iter().any(|root| self.holds_at_or_below(root) || self.holds_above(root)),
             Scope::Listed(listed) => listed.all().any(|path| self.holds_at_or_below(path) || self.holds_above(path)),
         }
     }
@@ -84,8 +84,8 @@ mod tests {
             (paths(&["a"]), false),
             (paths(&["d/x"]), false),
             (vec![Scope::Listed(Listed { shallow: vec!["a".into()], ..Listed::default() })], false),
-            (vec![Scope::Tree("".into())], false),
-            (vec![Scope::Tree("b".into())], true),
+            (vec![Scope::Tree(vec!["".into()])], false),
+            (vec![Scope::Tree(vec!["b".into()])], true),
         ];
         for (scopes, expected) in cases {
             assert_eq!(current.serves(&scopes, now, minute), expected, "{scopes:?}");

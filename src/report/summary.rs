@@ -38,9 +38,10 @@ impl Summary {
         let (exit, why, failing) = match outcome {
             Outcome::Done => (Exit::Done, None, Failing::default()),
             Outcome::Partial(failing) => (Exit::Partial, None, failing),
-            Outcome::Transient(trouble) | Outcome::Aborted(trouble) | Outcome::Permanent(trouble) => {
-                (trouble.exit, Some(trouble.why), Failing::default())
-            }
+            Outcome::Transient(trouble)
+            | Outcome::Busy(trouble)
+            | Outcome::Aborted(trouble)
+            | Outcome::Permanent(trouble) => (trouble.exit, Some(trouble.why), Failing::default()),
             Outcome::Stopped => (Exit::Partial, Some("stopped before it was done".to_owned()), Failing::default()),
             Outcome::NoMissingArgs => (Exit::Failed, Some("the daemon cannot delete".to_owned()), Failing::default()),
         };

@@ -26,6 +26,8 @@ pub struct JobOptions<'a> {
     pub bucket: Option<&'a Bucket>,
     /// What is left out and, at the endpoint, left alone.
     pub exclude: &'a [OsString],
+    /// How many jobs of this mirror run at the same time, this one included: they share `bwlimit`.
+    pub clients: usize,
     /// What the endpoint can do.
     pub missing_args: MissingArgs,
     /// Report only.
@@ -67,7 +69,8 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
         };
     }
     if let Some(rate) = mirror.rsync.bwlimit {
-        command.arg(format!("--bwlimit={}", rate.div_ceil(1024)));
+        // In units of 1024 bytes; 0 would mean no limit.
+        command.arg(format!("--bwlimit={}", (rate / 1024 / options.clients as u64).max(1)));
     }
     command.args(options.exclude.iter().map(|pattern| option("--exclude=", pattern)));
     command.args(&mirror.rsync.extra_args);
@@ -94,7 +97,7 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
     };
     command.arg("--");
     match scope {
-        Scope::Tree(root) => command.arg(directory_argument(root)),
+        Scope::Tree(roots) => command.args(roots.iter().map(|root| directory_argument(root))),
         Scope::Listed(listed) => {
             command.args(listed.shallow.iter().map(|dir| directory_argument(dir)));
             command.args(listed.missing.iter().chain(&listed.present).map(|path| path_argument(path)))

@@ -4,4 +4,5 @@ pub mod argv;
 pub mod children;
 pub mod outcome;
 pub mod output;
+pub mod probe;
 pub mod version;

@@ -22,7 +22,9 @@ pub enum Outcome {
     Partial(Failing),
     /// It may work later without anybody doing anything; no session was begun.
     Transient(Trouble),
-    /// The same, but a session had begun, and the daemon may go on working on what it has received. Before that is over
+    /// The daemon has no connection free.
+    Busy(Trouble),
+    /// Like [`Outcome::Transient`], but a session had begun, and the daemon may go on working on what it has received. Before that is over
     /// nothing may be sent: see [`SETTLE`].
     Aborted(Trouble),
     /// It will not work until somebody does something.
@@ -141,10 +143,10 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
         Some(5) if says("Unknown module") => {
             permanent(Exit::Unreachable, "the daemon has no such module, or hides it from this host")
         }
-        Some(5) if says("max connections") => transient(
+        Some(5) if says("max connections") => Outcome::Busy(trouble(
             Exit::Unreachable,
             "the daemon is busy: raise `max connections` in its rsyncd.conf if this is usual",
-        ),
+        )),
         Some(5) if says("chdir failed") || says("chroot failed") => {
             permanent(Exit::Unreachable, "the module's directory is missing on the daemon's host; is it mounted there?")
         }

@@ -155,7 +155,7 @@ impl Worker<'_> {
                 continue;
             }
             let on_item = self.on_item;
-            let (outcome, tally) = pass::run(&mut self.executor, self.children, &mut |c, p| on_item(mirror, c, p));
+            let (outcome, tally) = pass::run(&mut self.executor, self.children, &|c, p| on_item(mirror, c, p));
             if !matches!(outcome, Outcome::Stopped | Outcome::Aborted(_)) {
                 lock.into_iter().for_each(Lock::end);
             }
@@ -165,7 +165,7 @@ impl Worker<'_> {
                     progress.caught_up = true;
                     self.partial(progress, failing, None);
                 }
-                Outcome::Transient(trouble) => self.failed(progress, trouble, Cure::Time),
+                Outcome::Transient(trouble) | Outcome::Busy(trouble) => self.failed(progress, trouble, Cure::Time),
                 Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),
                 Outcome::Permanent(trouble) => self.failed(progress, trouble, Cure::Operator),
                 Outcome::Stopped | Outcome::NoMissingArgs => return,
@@ -222,7 +222,7 @@ impl Worker<'_> {
         let pass_was_running = self.pass_is_running();
         let scopes = plan::scopes(&mirror.source.path, batch, &self.excludes);
         let on_item = self.on_item;
-        let (outcome, tally) = self.executor.run(&scopes, &self.patterns, &mut |c, p| on_item(mirror, c, p));
+        let (outcome, tally) = self.executor.run(&scopes, &self.patterns, &|c, p| on_item(mirror, c, p));
         match outcome {
             Outcome::Done => {
                 self.succeeded(progress);
@@ -232,7 +232,9 @@ impl Worker<'_> {
                 self.succeeded(progress);
                 self.partial(progress, failing, Some(batch));
             }
-            Outcome::Transient(trouble) => return self.postpone(progress, batch, trouble, Cure::Time),
+            Outcome::Transient(trouble) | Outcome::Busy(trouble) => {
+                return self.postpone(progress, batch, trouble, Cure::Time);
+            }
             Outcome::Aborted(trouble) => return self.postpone(progress, batch, trouble, Cure::EndOfSession),
             Outcome::Permanent(trouble) => return self.postpone(progress, batch, trouble, Cure::Operator),
             Outcome::Stopped | Outcome::NoMissingArgs => return self.queue.put_back(batch),

@@ -1,0 +1,138 @@
+//! The parallel pass against real daemons: divided among several rsync clients, it does exactly what one would do.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::full_sync::{Place, history};
+use crate::support::daemon::{Rsyncd, Version};
+use crate::support::sersync::{Sersync, config};
+use crate::support::tree::assert_same;
+use crate::support::{SOON, fixture, wait_for};
+
+/// A tree that is worth dividing: deep, wide and lopsided, with a crowded directory and special files.
+fn large_tree(root: &Path) {
+    for number in 0..6000 {
+        let dir = match number % 3 {
+            0 => format!("even/{}/{}", number % 17, number % 5),
+            1 => format!("chain/{}", vec!["deeper"; 1 + number % 40].join("/")),
+            _ => "crowded".to_owned(),
+        };
+        let dir = root.join(dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(number.to_string()), number.to_string()).unwrap();
+    }
+    fixture::small_tree(&root.join("even/small"));
+    fixture::hostile_tree(&root.join("even/hostile"));
+    symlink("even/3", root.join("link")).unwrap();
+}
+
+/// Deletes, changes and moves things in every part of the tree.
+fn change(root: &Path) {
+    fs::remove_dir_all(root.join("even/4")).unwrap();
+    fs::remove_dir_all(root.join("even/hostile")).unwrap();
+    fs::rename(root.join("even/5"), root.join("moved")).unwrap();
+    fs::rename(root.join("chain/deeper/deeper/deeper"), root.join("crowded/from the chain")).unwrap();
+    fs::remove_file(root.join("link")).unwrap();
+    fs::create_dir(root.join("link")).unwrap();
+    for number in (2..6000).step_by(300) {
+        fs::remove_file(root.join(format!("crowded/{number}"))).unwrap();
+    }
+    fs::write(root.join("crowded/5"), "changed").unwrap();
+}
+
+fn configuration(place: &Place, daemon: &Rsyncd, jobs: &str) -> PathBuf {
+    let url = daemon.url("name");
+    let text = format!(
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\njobs = {jobs}\n\
+         [targets.t]\nmodule = '{}'\nhosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
+        daemon.password_file().display(),
+        url.rsplit('/').nth(1).unwrap(),
+        daemon.port(),
+        place.source().display(),
+    );
+    config(&place.dir, &text)
+}
+
+fn pass(place: &Place, config: &Path) -> Sersync {
+    Sersync::new(&["full-sync", "-vv", "-c"]).arg(config).state_dir(&place.dir.path().join("state"))
+}
+
+fn divided(version: Version, jobs: &str) {
+    if !version.is_here() {
+        return;
+    }
+    let daemon = Rsyncd::builder().version(version).start();
+    let place = Place::new();
+    large_tree(&place.source());
+    let config = configuration(&place, &daemon, jobs);
+    let mirror = daemon.module_path().join("name");
+    let first = pass(&place, &config).run().code(0);
+    assert_same(&place.source(), &mirror);
+    if jobs != "1" {
+        assert!(!first.stderr.contains(" in 1 parts"), "it is divided");
+    }
+    let kept = fs::read(place.source().join("even/4/4/174")).unwrap();
+    change(&place.source());
+    fs::create_dir_all(mirror.join("even/7/stray/deep")).unwrap();
+    fs::write(mirror.join("even/7/stray/deep/file"), "stray").unwrap();
+    pass(&place, &config).run().code(0);
+    assert_same(&place.source(), &mirror);
+    let history = history(&daemon);
+    for (path, content) in
+        [("even/4/4/174", kept.as_slice()), ("even/7/stray/deep/file", b"stray"), ("crowded/5", b"5")]
+    {
+        assert!(history.contains(&(path.to_owned(), content.to_vec())), "{path} is not in the history");
+    }
+    let again =
+        Sersync::new(&["full-sync", "--json", "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).run();
+    let summary: serde_json::Value = serde_json::from_str(again.code(0).stdout.trim()).unwrap();
+    for count in ["created", "updated", "deleted", "attributes"] {
+        assert_eq!(summary[count], 0, "a second pass finds nothing to do: {summary}");
+    }
+}
+
+#[test]
+fn one_two_or_many_clients_do_the_same() {
+    for jobs in ["1", "2", "7", "'auto'"] {
+        divided(Version::Installed, jobs);
+    }
+}
+
+#[test]
+fn many_clients_do_the_same_with_debian_12() {
+    divided(Version::Debian12, "4");
+}
+
+#[test]
+fn a_daemon_with_few_connections_gets_fewer_clients() {
+    let daemon = Rsyncd::builder().max_connections(2).start();
+    let place = Place::new();
+    large_tree(&place.source());
+    let output = pass(&place, &configuration(&place, &daemon, "8")).run().code(0);
+    assert_same(&place.source(), &daemon.module_path().join("name"));
+    assert!(output.stderr.contains("one rsync fewer"), "{}", output.stderr);
+}
+
+#[test]
+fn a_daemon_that_dies_in_the_middle_is_named_and_the_next_pass_finishes() {
+    let mut daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    large_tree(&place.source());
+    fs::write(place.source().join("even/large"), vec![b'x'; 200 << 20]).unwrap();
+    let config = configuration(&place, &daemon, "3");
+    let running = pass(&place, &config).spawn();
+    let mirror = daemon.module_path().join("name/even");
+    // The large file is on its way: it is written under a temporary name.
+    let on_its_way = || {
+        let names = fs::read_dir(&mirror).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().starts_with(".large."))
+    };
+    wait_for("the large file is being sent", SOON, on_its_way);
+    daemon.kill();
+    let output = running.wait(SOON * 3).code(10);
+    assert!(output.stderr.contains("error: name@"), "{output}");
+    daemon.start();
+    pass(&place, &config).run().code(0);
+    assert_same(&place.source(), &daemon.module_path().join("name"));
+}
