@@ -5,6 +5,8 @@ use std::io;
 
 use crate::config::settings::Source;
 use crate::exit::{Exit, Failure};
+use crate::history::bucket::HISTORY_DIR;
+use crate::mirror::{Endpoint, Mirror};
 
 /// What the operator vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +15,31 @@ pub enum EmptySource {
     Refused,
     /// `--allow-empty`: the source is empty on purpose, and so shall be the mirror.
     Allowed,
+}
+
+/// Checks that a local mirror does not lie inside its own source, nor the source inside the mirror or its history, whatever
+/// symbolic links lead there. The configuration was checked for that as well, but only by the names.
+///
+/// # Errors
+/// [`Exit::Refused`] with both places.
+pub fn check_apart(mirror: &Mirror) -> Result<(), Failure> {
+    let Endpoint::Directory(root) = &mirror.endpoint else { return Ok(()) };
+    // What is missing is refused elsewhere.
+    let (Ok(source), Ok(root)) = (mirror.source.path.canonicalize(), root.canonicalize()) else { return Ok(()) };
+    let refused = |why: &str| Failure::new(Exit::Refused, format!("{mirror}: {why}; choose another place"));
+    let places = [root.join(&mirror.source.name), root.join(HISTORY_DIR)];
+    if places.iter().any(|place| source.starts_with(place.canonicalize().as_ref().unwrap_or(place))) {
+        return Err(refused("the source lies inside its own mirror or history"));
+    }
+    for place in places {
+        let place = place.canonicalize().unwrap_or(place);
+        if let Ok(inside) = place.strip_prefix(&source)
+            && !mirror.excludes.excludes(inside, true)
+        {
+            return Err(refused("it lies inside its own source, and would mirror itself"));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the source root is there, is a directory, has its marker and is not empty.

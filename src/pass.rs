@@ -52,7 +52,7 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &OnItem<'_
         on_item,
     };
     for (path, why) in census.unreadable {
-        pass.give_up_directory(path, format!("cannot be read: {why}"));
+        pass.give_up_directory(path, format!("is left as it is: {why}"));
     }
     let stages = glue.into_iter().map(|glue| vec![glue]).chain([parts]);
     for scopes in stages {
@@ -155,5 +155,5 @@ fn scopes_for(executor: &Executor<'_>, failing: &Failing) -> Vec<Scope> {
         debug!("{}: trying again: {}: {why}", executor.mirror(), text::path(path));
         dirty.mark(path, Mark::Deep);
     }
-    plan::scopes(&executor.mirror().source.path, &dirty, &executor.mirror().excludes)
+    plan::plan(&executor.mirror().source.path, &dirty, &executor.mirror().excludes).scopes
 }

@@ -8,6 +8,7 @@ use crate::cli::{Cli, Selection};
 use crate::config::settings::Settings;
 use crate::config::{self, adhoc, locate, password};
 use crate::exit::Failure;
+use crate::guard;
 use crate::mirror::{Endpoint, Mirror};
 use crate::rsync::version;
 use crate::state::StateDir;
@@ -36,6 +37,7 @@ pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
     for file in password_files(&mirrors) {
         password::check(file)?;
     }
+    mirrors.iter().try_for_each(guard::check_apart)?;
     version::check()?;
     let state = StateDir::open(cli.state_dir.as_deref())?;
     Ok(Setup { settings, mirrors, state })

@@ -10,24 +10,25 @@ use walkdir::WalkDir;
 use super::{DirtySet, Mark, Node};
 use crate::scope::{Listed, Scope};
 use crate::tree::exclude::Excludes;
+use crate::tree::too_long;
 
 /// A subtree with more directories than this is given to rsync as a tree rather than directory by directory.
 const LARGE_SUBTREE: usize = 10_000;
 /// With more directories than this in all, one pass over everything is cheaper than what was planned.
 const TOO_MANY: usize = 200_000;
 
-/// The scopes that bring everything in `dirty` to the mirror, in the order in which they have to run; they do not
-/// overlap.
+/// The scopes that bring everything in `dirty` to the mirror.
 ///
 /// What exists is pushed. What is missing is deleted, and only the topmost missing directory is named: rsync would leave
 /// the upper ones and end with 24. Below what is not a directory (any more) nothing is named: rsync would write through
 /// a symbolic link.
 #[must_use]
-pub fn scopes(root: &Path, dirty: &DirtySet, excludes: &Excludes) -> Vec<Scope> {
-    let mut planner = Planner { root, excludes, listed: Listed::default(), trees: Vec::new() };
+pub fn plan(root: &Path, dirty: &DirtySet, excludes: &Excludes) -> Plan {
+    let mut planner = Planner { root, excludes, listed: Listed::default(), trees: Vec::new(), too_long: Vec::new() };
     planner.directory(&mut PathBuf::new(), dirty.root());
+    let too_long = planner.too_long;
     if planner.listed.shallow.len() > TOO_MANY {
-        return vec![Scope::Tree(vec![PathBuf::new()])];
+        return Plan { scopes: vec![Scope::Tree(vec![PathBuf::new()])], too_long };
     }
     let mut scopes = Vec::new();
     if !planner.listed.is_empty() {
@@ -36,7 +37,16 @@ pub fn scopes(root: &Path, dirty: &DirtySet, excludes: &Excludes) -> Vec<Scope> 
     if !planner.trees.is_empty() {
         scopes.push(Scope::Tree(planner.trees));
     }
-    scopes
+    Plan { scopes, too_long }
+}
+
+/// What has to be done for a dirty set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The scopes, in the order in which they have to run; they do not overlap.
+    pub scopes: Vec<Scope>,
+    /// Directories that cannot be mirrored, see [`crate::tree::LONGEST_DIRECTORY`]. To be excluded.
+    pub too_long: Vec<PathBuf>,
 }
 
 struct Planner<'a> {
@@ -44,11 +54,16 @@ struct Planner<'a> {
     excludes: &'a Excludes,
     listed: Listed,
     trees: Vec<PathBuf>,
+    too_long: Vec<PathBuf>,
 }
 
 impl Planner<'_> {
     /// Plans for a path that is a directory. `path` is the same again when this returns.
     fn directory(&mut self, path: &mut PathBuf, node: &Node) {
+        if too_long(path) {
+            self.too_long.push(path.clone());
+            return;
+        }
         let is_root = path.as_os_str().is_empty();
         match node.mark() {
             Some(Mark::Deep) => return self.subtree(path),
@@ -107,6 +122,13 @@ impl Planner<'_> {
                 },
             };
             let Ok(dir) = dir.strip_prefix(self.root) else { continue };
+            if too_long(dir) {
+                // Of those below it only the topmost matters.
+                if !self.too_long.iter().any(|above| dir.starts_with(above)) {
+                    self.too_long.push(dir.to_owned());
+                }
+                continue;
+            }
             if self.listed.shallow.len() - before == LARGE_SUBTREE {
                 self.listed.shallow.truncate(before);
                 self.trees.push(path.to_owned());

@@ -37,6 +37,7 @@ use crate::dirty::Mark;
 use crate::guard::{self, EmptySource};
 use crate::report::text;
 use crate::tree::exclude::Excludes;
+use crate::tree::too_long;
 
 /// A running event source.
 #[derive(Debug)]
@@ -429,6 +430,10 @@ impl<'a> Session<'a> {
                 Err(e) => self.not_watched(&full, e),
             }
             for name in self.directories_in(&dir, &full, &path) {
+                // It is not mirrored either.
+                if too_long(&path.join(&name)) {
+                    continue;
+                }
                 stack.extend(self.tree().child_or_new(node, &name));
             }
         }

@@ -28,7 +28,7 @@ pub fn clients_for(mirror: &Mirror) -> usize {
 }
 
 fn clients_at(time: Duration, near: usize) -> usize {
-    let share = (time.saturating_sub(NEAR).as_secs_f64() / (FAR - NEAR).as_secs_f64()).min(1.0);
+    let share = (time.saturating_sub(NEAR).as_secs_f64() / FAR.saturating_sub(NEAR).as_secs_f64()).min(1.0);
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -49,6 +49,13 @@ impl StateDir {
         set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state"))).map(|dir| dir.join("sersync"))
     }
 
+    /// Where it is within a directory, if it is.
+    #[must_use]
+    pub fn within(&self, dir: &Path) -> Option<PathBuf> {
+        let (own, dir) = (self.0.canonicalize().ok()?, dir.canonicalize().ok()?);
+        own.strip_prefix(dir).ok().map(Path::to_owned)
+    }
+
     /// The directory `name` within, made when it is not there.
     ///
     /// # Errors

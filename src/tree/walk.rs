@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::exclude::Excludes;
+use super::too_long;
 
 /// A directory of the source.
 #[derive(Debug, Clone)]
@@ -53,6 +54,9 @@ impl Census {
         self.directories.iter().map(|directory| u64::from(directory.entries)).sum()
     }
 }
+
+/// Why a directory with a long path is not looked at.
+const TOO_LONG: &str = "its path is too long for rsync and the history";
 
 /// Entries are read in portions of this size, in bytes.
 const BUFFER: usize = 32 * 1024;
@@ -99,6 +103,10 @@ impl<'a> Walk<'a> {
         };
         for (child, name) in (first..).zip(names) {
             let path = path.join(name);
+            if too_long(&path) {
+                self.lock().unreadable.push((path, TOO_LONG.to_owned()));
+                continue;
+            }
             scope.spawn(move |scope| self.directory(scope, child, &path));
         }
     }

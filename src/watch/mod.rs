@@ -26,6 +26,7 @@ use crate::executor::{Executor, Mode};
 use crate::exit::{Exit, Failure};
 use crate::history::keeper::Keeper;
 use crate::mirror::Mirror;
+use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::state::StateDir;
@@ -97,7 +98,7 @@ impl Engine<'_> {
         let queues: Vec<Arc<Queue>> = mirrors.iter().map(|_| Arc::new(Queue::new(&self.settings.watch))).collect();
         let workers: Vec<Worker<'_>> =
             mirrors.iter().zip(&queues).map(|(mirror, queue)| self.worker(mirror, queue)).collect::<Result<_, _>>()?;
-        let sources = start_sources(mirrors, &queues)?;
+        let sources = self.start_sources(mirrors, &queues)?;
         Ok(thread::scope(|scope| {
             for worker in workers {
                 let tell = tell.clone();
@@ -115,7 +116,7 @@ impl Engine<'_> {
             0 => Keeper::none(),
             _ => Keeper::new(self.state.clone(), self.settings.history.resolution),
         };
-        let patterns = real_time_patterns(&mirror.source);
+        let patterns = self.real_time_patterns(&mirror.source)?;
         Ok(Worker {
             executor: Executor::new(mirror, self.children, self.mode, history),
             children: self.children,
@@ -129,6 +130,34 @@ impl Engine<'_> {
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,
         })
+    }
+
+    /// One event source per source tree, which delivers to all its mirrors.
+    fn start_sources(&self, mirrors: &[Mirror], queues: &[Arc<Queue>]) -> Result<Vec<Inotify>> {
+        let mut by_source: BTreeMap<&str, (&Arc<Source>, Vec<Arc<Queue>>)> = BTreeMap::new();
+        for (mirror, queue) in mirrors.iter().zip(queues) {
+            by_source.entry(&mirror.source.name).or_insert((&mirror.source, Vec::new())).1.push(Arc::clone(queue));
+        }
+        let start = |(source, queues): (&Arc<Source>, Vec<Arc<Queue>>)| {
+            let excludes = compiled(&self.real_time_patterns(source)?)?;
+            Inotify::start(Arc::clone(source), excludes, Arc::new(ToQueues(queues)))
+                .with_context(|| format!("source `{}`: its event source cannot be started", source.name))
+        };
+        by_source.into_values().map(start).collect()
+    }
+
+    /// What is left out in real time. Our own state directory is, should it lie inside the source: every batch changes
+    /// it, which would be a reason for the next batch.
+    fn real_time_patterns(&self, source: &Source) -> Result<Vec<String>, Failure> {
+        let mut patterns: Vec<String> = source.exclude.iter().chain(&source.watch_exclude).cloned().collect();
+        if let Some(inside) = self.state.within(&source.path) {
+            let pattern = pattern_for_directory(&inside).into_string().map_err(|_| {
+                let why = "the state directory lies inside the source under a name that is not UTF-8";
+                Failure::new(Exit::Failed, format!("source `{}`: {why}; give another by --state-dir DIR", source.name))
+            })?;
+            patterns.push(pattern);
+        }
+        Ok(patterns)
     }
 
     fn control(&self, sources: &[Inotify], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
@@ -183,25 +212,6 @@ impl Outcome {
         }
         true
     }
-}
-
-/// One event source per source tree, which delivers to all its mirrors.
-fn start_sources(mirrors: &[Mirror], queues: &[Arc<Queue>]) -> Result<Vec<Inotify>> {
-    let mut by_source: BTreeMap<&str, (&Arc<Source>, Vec<Arc<Queue>>)> = BTreeMap::new();
-    for (mirror, queue) in mirrors.iter().zip(queues) {
-        by_source.entry(&mirror.source.name).or_insert((&mirror.source, Vec::new())).1.push(Arc::clone(queue));
-    }
-    let start = |(source, queues): (&Arc<Source>, Vec<Arc<Queue>>)| {
-        let excludes = compiled(&real_time_patterns(source))?;
-        Inotify::start(Arc::clone(source), excludes, Arc::new(ToQueues(queues)))
-            .with_context(|| format!("source `{}`: its event source cannot be started", source.name))
-    };
-    by_source.into_values().map(start).collect()
-}
-
-/// What is left out in real time.
-fn real_time_patterns(source: &Source) -> Vec<String> {
-    source.exclude.iter().chain(&source.watch_exclude).cloned().collect()
 }
 
 fn compiled(patterns: &[String]) -> Result<Excludes, Failure> {

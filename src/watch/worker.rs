@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::mirror::Mirror;
 use crate::pass;
 use crate::report::text::{self, bytes, count};
+use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::output::Change;
@@ -71,6 +72,8 @@ struct Progress {
     failing: BTreeSet<PathBuf>,
     /// Failing paths that were named in the log already.
     named: BTreeSet<PathBuf>,
+    /// Directories that are not mirrored because their paths are too long.
+    left_out: BTreeSet<PathBuf>,
     /// What was sent while a pass was running, whose list of files may be older than that and undo it.
     again: DirtySet,
 }
@@ -119,6 +122,7 @@ impl Worker<'_> {
             retry_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
             failing: BTreeSet::new(),
             named: BTreeSet::new(),
+            left_out: BTreeSet::new(),
             again: set(),
         };
         if self.queue.wait_until_watched().is_some() && !(self.settle && self.settles()) {
@@ -220,9 +224,10 @@ impl Worker<'_> {
         let mirror = self.executor.mirror();
         // To be known before the changes are looked at: a pass that starts later sees at least as much.
         let pass_was_running = self.pass_is_running();
-        let scopes = plan::scopes(&mirror.source.path, batch, &self.excludes);
+        let plan = plan::plan(&mirror.source.path, batch, &self.excludes);
+        self.leave_out(progress, plan.too_long);
         let on_item = self.on_item;
-        let (outcome, tally) = self.executor.run(&scopes, &self.patterns, &|c, p| on_item(mirror, c, p));
+        let (outcome, tally) = self.executor.run(&plan.scopes, &self.patterns, &|c, p| on_item(mirror, c, p));
         match outcome {
             Outcome::Done => {
                 self.succeeded(progress);
@@ -280,6 +285,21 @@ impl Worker<'_> {
         progress.hold = None;
         progress.transient.reset();
         progress.permanent.reset();
+    }
+
+    /// Excludes directories that cannot be mirrored, and says so once.
+    fn leave_out(&mut self, progress: &mut Progress, too_long: Vec<PathBuf>) {
+        for dir in too_long {
+            if !progress.left_out.contains(&dir) {
+                let mirror = self.executor.mirror();
+                error!(
+                    "{mirror}: {} is left as it is: its path is too long for rsync and the history",
+                    text::path(&dir)
+                );
+                self.patterns.push(pattern_for_directory(&dir));
+                progress.left_out.insert(dir);
+            }
+        }
     }
 
     /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.
@@ -351,9 +371,10 @@ impl Worker<'_> {
     fn end(&self, progress: &Progress) -> Exit {
         let mirror = self.executor.mirror();
         let pending = self.queue.pending() + progress.again.len();
+        let failing = progress.failing.len() + progress.left_out.len();
         let exit = match &progress.trouble {
             Some(trouble) => trouble.exit,
-            None if !progress.caught_up || pending > 0 || !progress.failing.is_empty() => Exit::Partial,
+            None if !progress.caught_up || pending > 0 || failing > 0 => Exit::Partial,
             None => Exit::Done,
         };
         // Why it was not, has been said.
@@ -363,8 +384,8 @@ impl Worker<'_> {
         if pending > 0 {
             error!("{mirror}: ended with {} not sent; the next start will find them", count(pending, "path"));
         }
-        if !progress.failing.is_empty() {
-            error!("{mirror}: ended with {} failing", count(progress.failing.len(), "path"));
+        if failing > 0 {
+            error!("{mirror}: ended with {} failing", count(failing, "path"));
         }
         exit
     }

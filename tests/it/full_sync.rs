@@ -321,3 +321,54 @@ fn json_is_one_object_per_line() {
     let summary: serde_json::Value = serde_json::from_str(output.stdout.trim()).unwrap();
     assert_eq!((&summary["type"], &summary["exit"], &summary["created"]), (&"mirror".into(), &0.into(), &2.into()));
 }
+
+/// A chain of directories that gets longer than any path may be, with a file in each.
+pub(crate) fn endless_chain(root: &Path, levels: usize) {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let name = "long".repeat(50);
+    let mut dir = openat(CWD, root, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        mkdirat(&dir, name.as_str(), Mode::from_bits_retain(0o755)).unwrap();
+        dir = openat(&dir, name.as_str(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        openat(&dir, "file", OFlags::CREATE | OFlags::WRONLY, Mode::from_bits_retain(0o644)).unwrap();
+    }
+}
+
+#[test]
+fn paths_that_are_too_long_are_named_and_everything_else_is_mirrored() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("before"), "1").unwrap();
+    endless_chain(&place.source(), 25);
+    fs::write(place.source().join("zz after"), "1").unwrap();
+    for round in ["1", "22"] {
+        fs::write(place.source().join("before"), round).unwrap();
+        let output = place.command("full-sync", &daemon).run().code(3);
+        assert!(output.stderr.contains("too long for rsync"), "{output}");
+    }
+    let mirror = daemon.module_path().join("name");
+    assert_eq!(fs::read(mirror.join("before")).unwrap(), b"22");
+    assert!(mirror.join("zz after").exists());
+    let deepest = walkdir::WalkDir::new(&mirror).into_iter().filter_map(Result::ok).map(|entry| entry.depth()).max();
+    assert_eq!(deepest, Some(18), "17 directories of 201 bytes each fit, and the last has a file");
+}
+
+#[test]
+fn a_mirror_inside_its_source_is_refused_whatever_links_lead_there() {
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    fs::create_dir(place.source().join("inside")).unwrap();
+    std::os::unix::fs::symlink(place.source(), place.dir.path().join("link")).unwrap();
+    let run = |from: &Path, to: &Path| Sersync::new(&["full-sync", "--from"]).arg(from).arg("--to").arg(to).run();
+    let link = place.dir.path().join("link");
+    for (from, to) in [(place.source(), link.join("inside/name")), (link.clone(), place.source().join("inside/name"))] {
+        let output = run(&from, &to).code(4);
+        assert!(output.stderr.contains("would mirror itself"), "{output}");
+    }
+    // The other way round: the source in the place of the mirror.
+    fs::create_dir_all(place.dir.path().join("disk/name/src")).unwrap();
+    fs::write(place.dir.path().join("disk/name/src/f"), "precious").unwrap();
+    std::os::unix::fs::symlink(place.dir.path().join("disk"), place.dir.path().join("other")).unwrap();
+    run(&place.dir.path().join("disk/name/src"), &place.dir.path().join("other/name")).code(4);
+    assert_eq!(fs::read(place.dir.path().join("disk/name/src/f")).unwrap(), b"precious");
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::full_sync::{Place, history};
+use crate::full_sync::{Place, endless_chain, history};
 use crate::scenarios;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::sersync::{Running, Sersync, config};
@@ -409,4 +409,41 @@ fn a_second_signal_ends_it_at_once() {
     running.signal(Signal::TERM);
     running.wait_for_log("ending", SOON);
     running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn paths_that_are_too_long_stop_nothing_else() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "1").unwrap();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    running.wait_for_log("caught up", LATER);
+    endless_chain(&place.source(), 25);
+    running.wait_for_log("too long for rsync", SOON);
+    for round in ["22", "333"] {
+        fs::write(place.source().join("f"), round).unwrap();
+        fs::write(place.source().join(format!("new{round}")), round).unwrap();
+        wait_for("the others arrive", SOON, || {
+            fs::read(mirror(&daemon).join("f")).is_ok_and(|content| content == round.as_bytes())
+                && mirror(&daemon).join(format!("new{round}")).exists()
+        });
+    }
+    let output = running.terminate();
+    assert_eq!(output.code, Some(3), "it is not all there, so it is no success: {output}");
+}
+
+#[test]
+fn its_own_state_inside_the_source_does_not_keep_it_busy() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let config = quick(&place, &[&daemon], "");
+    let state = place.source().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::write(place.source().join("f"), "1").unwrap();
+    let watch = || Sersync::new(&["watch", "-v", "-c"]).arg(&config).state_dir(&state);
+    watch().args(&["--until-idle", "300ms"]).run().code(0);
+    fs::write(place.source().join("f"), "22").unwrap();
+    let running = watch().args(&["--until-idle", "300ms"]).spawn();
+    running.wait(LATER).code(0);
+    assert_eq!(fs::read(mirror(&daemon).join("f")).unwrap(), b"22");
 }
