@@ -227,7 +227,23 @@ impl Worker<'_> {
         let plan = plan::plan(&mirror.source.path, batch, &self.excludes);
         self.leave_out(progress, plan.too_long);
         let on_item = self.on_item;
-        let (outcome, tally) = self.executor.run(&plan.scopes, &self.patterns, &|c, p| on_item(mirror, c, p));
+        let (mut outcome, mut tally) = self.executor.run(&plan.scopes, &self.patterns, &|c, p| on_item(mirror, c, p));
+        if let Outcome::Partial(failing) = &mut outcome
+            && failing.deletions_skipped
+            && !failing.unreadable.is_empty()
+        {
+            // Without the directories that cannot be read, the deletions everywhere else are made.
+            let unreadable = failing.unreadable.iter().map(|dir| pattern_for_directory(dir));
+            let patterns: Vec<OsString> = self.patterns.iter().cloned().chain(unreadable).collect();
+            let (rest, more) = self.executor.run(&plan.scopes, &patterns, &|c, p| on_item(mirror, c, p));
+            tally.add(more);
+            failing.deletions_skipped = false;
+            match rest {
+                Outcome::Done => {}
+                Outcome::Partial(more) => failing.extend(more),
+                rest => outcome = rest,
+            }
+        }
         match outcome {
             Outcome::Done => {
                 self.succeeded(progress);
@@ -305,17 +321,26 @@ impl Worker<'_> {
     /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.
     fn partial(&self, progress: &mut Progress, failing: Failing, batch: Option<&DirtySet>) {
         let mirror = self.executor.mirror();
+        let mut again = DirtySet::new(self.settings.max_pending);
         if failing.unattributed.is_empty() && !failing.deletions_skipped {
-            failing.paths.keys().for_each(|path| progress.retry.mark(path, Mark::Deep));
+            for path in failing.paths.keys() {
+                again.mark(path, Mark::Deep);
+            }
         } else if let Some(batch) = batch {
-            progress.retry.merge(batch);
+            again.merge(batch);
         } else {
-            progress.retry.mark(Path::new(""), Mark::Deep);
+            again.mark(Path::new(""), Mark::Deep);
         }
-        let wait = progress.retry_backoff.after_failure();
-        progress.retry_at = Some(Instant::now() + wait);
-        let worth_telling = |path: &PathBuf, why: &str| why != VANISHED && !progress.named.contains(path);
-        let new: Vec<_> = failing.paths.iter().filter(|(path, why)| worth_telling(path, why)).collect();
+        // The source is in motion: what vanished is looked at again with the next batch.
+        if failing.unattributed.is_empty() && failing.paths.values().all(|why| why == VANISHED) {
+            return self.queue.put_back(&again);
+        }
+        progress.retry.merge(&again);
+        if failing.paths.keys().all(|path| !progress.named.contains(path)) {
+            progress.retry_backoff.reset();
+        }
+        progress.retry_at = Some(Instant::now() + progress.retry_backoff.after_failure());
+        let new: Vec<_> = failing.paths.iter().filter(|(path, _)| !progress.named.contains(*path)).collect();
         for (path, why) in new.iter().take(NAMED) {
             warn!("{mirror}: {}: {why}", text::path(path));
         }

@@ -56,6 +56,30 @@ pub(crate) fn history(daemon: &Rsyncd) -> Vec<(String, Vec<u8>)> {
     all
 }
 
+/// The command run by somebody without privileges, with copies of the program, the password and a state directory where
+/// that user can get at them.
+pub(crate) fn as_nobody(place: &Place, daemon: &Rsyncd, command: &str) -> Sersync {
+    let nobody = Some(65534);
+    fs::set_permissions(place.dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let (program, password) = (place.dir.path().join("sersync"), place.dir.path().join("password"));
+    fs::copy(env!("CARGO_BIN_EXE_sersync"), &program).unwrap();
+    fs::copy(daemon.password_file(), &password).unwrap();
+    fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(&password, nobody, nobody).unwrap();
+    let state = place.dir.path().join("state-of-nobody");
+    fs::create_dir(&state).unwrap();
+    std::os::unix::fs::chown(&state, nobody, nobody).unwrap();
+    Sersync::of("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+        .arg(program)
+        .args(&[command, "--from"])
+        .arg(place.source())
+        .arg("--to")
+        .arg(daemon.url("name"))
+        .arg("--password-file")
+        .arg(password)
+        .state_dir(&state)
+}
+
 fn every_kind_of_change(version: Version) {
     if !version.is_here() {
         return;
@@ -260,30 +284,7 @@ fn what_an_unreadable_directory_holds_is_never_deleted_and_the_rest_is_exact() {
     fs::write(place.source().join("unreadable"), "newer").unwrap();
     fs::set_permissions(&secret, PermissionsExt::from_mode(0o000)).unwrap();
     fs::set_permissions(place.source().join("unreadable"), PermissionsExt::from_mode(0o000)).unwrap();
-    for path in [place.dir.path(), &daemon.password_file()] {
-        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
-    }
-    // A copy of the program, the password and the state where the unprivileged user can get at them.
-    let program = place.dir.path().join("sersync");
-    fs::copy(env!("CARGO_BIN_EXE_sersync"), &program).unwrap();
-    let password = place.dir.path().join("password");
-    fs::copy(daemon.password_file(), &password).unwrap();
-    fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
-    std::os::unix::fs::chown(&password, Some(65534), Some(65534)).unwrap();
-    let state = place.dir.path().join("state-of-nobody");
-    fs::create_dir(&state).unwrap();
-    std::os::unix::fs::chown(&state, Some(65534), Some(65534)).unwrap();
-    let output = Sersync::of("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-        .arg(&program)
-        .args(&["full-sync", "--from"])
-        .arg(place.source())
-        .arg("--to")
-        .arg(daemon.url("name"))
-        .arg("--password-file")
-        .arg(&password)
-        .state_dir(&state)
-        .run()
-        .code(3);
+    let output = as_nobody(&place, &daemon, "full-sync").run().code(3);
     let mirror = daemon.module_path().join("name");
     assert!(mirror.join("se[cr]et/inside").exists(), "it could not be read, so nothing in it may be deleted");
     assert!(!mirror.join("goes").exists(), "deletions elsewhere are made");

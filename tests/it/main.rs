@@ -6,6 +6,7 @@ mod config_errors;
 mod excludes;
 mod full_sync;
 mod generated;
+mod logging;
 mod parallel;
 mod scenarios;
 mod storm;

@@ -1,18 +1,18 @@
 //! `watch` against real daemons: whatever happens to the source, the mirror becomes equal to it, entry by entry.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::full_sync::{Place, endless_chain, history};
+use crate::full_sync::{Place, as_nobody, endless_chain, history};
 use crate::scenarios;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::sersync::{Running, Sersync, config};
 use crate::support::tree::{Comparer, assert_same, wait_until_same};
-use crate::support::{SOON, fixture, wait_for};
+use crate::support::{SOON, fixture, is_root, skip, wait_for};
 
 /// Long enough for a few attempts with their back-off on a loaded machine.
 const LATER: Duration = Duration::from_secs(60);
@@ -446,4 +446,28 @@ fn its_own_state_inside_the_source_does_not_keep_it_busy() {
     let running = watch().args(&["--until-idle", "300ms"]).spawn();
     running.wait(LATER).code(0);
     assert_eq!(fs::read(mirror(&daemon).join("f")).unwrap(), b"22");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_does_not_keep_deletions_elsewhere_from_being_made() {
+    if !is_root() {
+        return skip("giving up root needs root");
+    }
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::create_dir_all(place.source().join("d/sub")).unwrap();
+    fs::write(place.source().join("d/sub/x"), "1").unwrap();
+    let running = as_nobody(&place, &daemon, "watch").arg("-v").spawn();
+    running.wait_for_log("caught up", LATER);
+    // All of it arrives as one directory, which is compared as a whole.
+    let new = place.dir.path().join("new");
+    fs::create_dir_all(new.join("secret")).unwrap();
+    fs::write(new.join("y"), "2").unwrap();
+    fs::set_permissions(new.join("secret"), PermissionsExt::from_mode(0o000)).unwrap();
+    fs::rename(place.source().join("d"), place.dir.path().join("old")).unwrap();
+    fs::rename(&new, place.source().join("d")).unwrap();
+    let arrived = || mirror(&daemon).join("d/y").exists() && !mirror(&daemon).join("d/sub").exists();
+    wait_for("the new content replaces the old", SOON, arrived);
+    running.wait_for_log("d/secret", SOON);
+    assert_eq!(running.terminate().code, Some(3), "something could not be read");
 }
