@@ -192,7 +192,8 @@ fn failing(mirror: &Mirror, ending: Ending<'_>) -> Failing {
         if !line.starts_with(b"rsync: ") {
             continue;
         }
-        let gone = contains(line, b"[sender] link_stat") && contains(line, b"No such file or directory (2)");
+        let missing = contains(line, b"No such file or directory (2)") || contains(line, b"Not a directory (20)");
+        let gone = contains(line, b"[sender] link_stat") && missing;
         let words = if gone { VANISHED.to_owned() } else { words_of(line) };
         let named = between(line, b"\"", b"\"").or_else(|| between(line, b"(", b") failed"));
         match named.and_then(|path| within_source(mirror, path, line)) {

@@ -68,6 +68,8 @@ struct Progress {
     /// Paths that failed while others went through; they are tried again by themselves.
     retry: DirtySet,
     retry_at: Option<Instant>,
+    /// What is being sent now are such paths.
+    retrying: bool,
     retry_backoff: Backoff,
     failing: BTreeSet<PathBuf>,
     /// Failing paths that were named in the log already.
@@ -100,6 +102,8 @@ enum Cure {
 
 /// How often a running pass is looked for, and a root that is not the watched one.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon a path that failed is tried again.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Further failing paths are counted in the log, not named.
 const NAMED: usize = 20;
 
@@ -119,7 +123,8 @@ impl Worker<'_> {
             failures: 0,
             retry: set(),
             retry_at: None,
-            retry_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
+            retrying: false,
+            retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
             failing: BTreeSet::new(),
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
@@ -201,7 +206,9 @@ impl Worker<'_> {
             }
             if progress.retry_at.is_some_and(|time| time <= Instant::now()) {
                 let batch = progress.take_retry();
+                progress.retrying = true;
                 self.send(progress, &batch);
+                progress.retrying = false;
             }
             if !progress.again.is_empty() && !self.pass_is_running() {
                 let batch = progress.again.take();
@@ -336,11 +343,12 @@ impl Worker<'_> {
             return self.queue.put_back(&again);
         }
         progress.retry.merge(&again);
-        if failing.paths.keys().all(|path| !progress.named.contains(path)) {
-            progress.retry_backoff.reset();
-        }
-        progress.retry_at = Some(Instant::now() + progress.retry_backoff.after_failure());
-        let new: Vec<_> = failing.paths.iter().filter(|(path, _)| !progress.named.contains(*path)).collect();
+        // What fails for the first time is tried again soon, whatever else has been failing for long.
+        let wait = if progress.retrying { progress.retry_backoff.after_failure() } else { FIRST_RETRY };
+        let at = Instant::now() + wait;
+        progress.retry_at = Some(progress.retry_at.map_or(at, |before| before.min(at)));
+        let worth_telling = |path: &PathBuf, why: &str| why != VANISHED && !progress.named.contains(path);
+        let new: Vec<_> = failing.paths.iter().filter(|(path, why)| worth_telling(path, why)).collect();
         for (path, why) in new.iter().take(NAMED) {
             warn!("{mirror}: {}: {why}", text::path(path));
         }

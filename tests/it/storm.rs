@@ -53,7 +53,7 @@ fn change(random: &mut Random, root: &Path, outside: &Path) {
         11..14 => fs::rename(&one, &two),
         14 => symlink(size.to_string(), &one),
         15 => fs::hard_link(&one, &two),
-        16 => fs::set_permissions(&one, PermissionsExt::from_mode(0o600 | u32::try_from(size).unwrap() & 0o177)),
+        16 => fs::set_permissions(&one, PermissionsExt::from_mode(0o700 | u32::try_from(size).unwrap() & 0o077)),
         17 => {
             let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000 + size as u64, 5);
             File::open(&one).and_then(|file| file.set_times(FileTimes::new().set_modified(time)))

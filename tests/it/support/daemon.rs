@@ -160,7 +160,9 @@ impl Builder {
         for module in &self.modules {
             write!(conf, "[{module}]\npath = {dir}/{module}\nlock file = {dir}/{module}.lock\n").unwrap();
             writeln!(conf, "use chroot = {}\nread only = {}", self.chroot, self.read_only).unwrap();
-            conf += "munge symlinks = no\nnumeric ids = yes\nlist = yes\n";
+            // Without chroot a daemon that may not munge links takes the leading slash from absolute ones.
+            writeln!(conf, "munge symlinks = {}", !self.chroot).unwrap();
+            conf += "numeric ids = yes\nlist = yes\n";
             if is_root() {
                 conf += "uid = 0\ngid = 0\n";
             }
@@ -268,7 +270,10 @@ impl Rsyncd {
     /// False when the port is taken; every other failure is a panic with the log.
     fn try_start(&mut self) -> bool {
         let stderr = File::options().append(true).create(true).open(self.dir.path().join("stderr")).expect("stderr");
-        let child = Command::new(&self.binary)
+        // It ends with the thread that started it, also when that is killed.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&self.binary)
             .args(["--daemon", "--no-detach", "--config"])
             .arg(self.config())
             .env("LC_ALL", "C")

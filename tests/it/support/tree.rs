@@ -247,7 +247,7 @@ fn entry(path: &Path, metadata: &Metadata) -> io::Result<Entry> {
     let kind = match metadata.file_type() {
         t if t.is_file() => Kind::File(content(path)?),
         t if t.is_dir() => Kind::Dir,
-        t if t.is_symlink() => Kind::Symlink(fs::read_link(path)?),
+        t if t.is_symlink() => Kind::Symlink(unmunged(fs::read_link(path)?)),
         t if t.is_fifo() => Kind::Fifo,
         t if t.is_socket() => Kind::Socket,
         t if t.is_block_device() => Kind::BlockDevice(metadata.rdev()),
@@ -297,3 +297,13 @@ fn unless_gone<T>(path: &Path, result: io::Result<T>) -> Option<T> {
 /// Nothing there any more; a file or directory on the way became something else; so did the last component, seen by
 /// `read_dir` and `open` (a link: `LOOP`, a socket: `NXIO`) and by `read_link` (`INVAL`).
 const GONE: [Errno; 6] = [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::LOOP, Errno::NXIO, Errno::INVAL];
+
+/// A daemon without chroot stores links with this prefix, and takes it off when it sends them (rsyncd.conf(5), munge
+/// symlinks).
+fn unmunged(target: PathBuf) -> PathBuf {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    match target.as_os_str().as_bytes().strip_prefix(b"/rsyncd-munged/") {
+        Some(original) => OsString::from_vec(original.to_vec()).into(),
+        None => target,
+    }
+}
