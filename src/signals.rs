@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread;
 
 use log::warn;
-use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -28,8 +27,7 @@ pub fn install(children: Arc<Children>, on_first: impl Fn(i32) + Send + 'static)
                 continue;
             }
             warn!("ending at once");
-            children.close();
-            children.signal(Signal::KILL);
+            children.stop();
             die_of(signal);
         }
     })?;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use log::{Level, debug, error, info, log_enabled};
-use rustix::process::Signal;
 use serde_json::json;
 
 use super::End;
@@ -32,8 +31,6 @@ use crate::{pass, signals};
 
 /// Mirrors that are worked on at the same time; each is an rsync with its daemon's processes.
 const MOST_AT_ONCE: usize = 16;
-/// How long a stopped rsync may take to clean up before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     let setup = setup::prepare(cli, &args.selection)?;
@@ -43,8 +40,7 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
         let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
         signals::install(Arc::clone(&children), move |signal| {
             ended_by.store(signal, Ordering::Relaxed);
-            children.close();
-            children.signal(Signal::TERM);
+            children.stop();
         })?;
     }
     let summaries = all(&setup, args, &children);
@@ -102,22 +98,18 @@ fn guard_sources(setup: &Setup, args: &FullSyncArgs) -> BTreeMap<String, Failure
     refused
 }
 
-/// Gathers the results; when the time is over the rest is stopped, first kindly.
+/// Gathers the results; when the time is over the rest is stopped.
 fn collect(results: &mpsc::Receiver<Summary>, children: &Children, timeout: Duration) -> Vec<Summary> {
     let mut summaries = Vec::new();
-    let mut deadline = Instant::now() + timeout;
-    let mut steps = [Signal::TERM, Signal::KILL].into_iter();
+    let deadline = Instant::now() + timeout;
     loop {
         match results.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(summary) => summaries.push(summary),
             Err(RecvTimeoutError::Disconnected) => return summaries,
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(signal) = steps.next() {
-                    error!("the pass takes longer than `timeout` in [full-sync]: stopping it");
-                    children.close();
-                    children.signal(signal);
-                }
-                deadline = Instant::now() + GRACE;
+                error!("the pass takes longer than `timeout` in [full-sync]: stopping it");
+                children.stop();
+                summaries.extend(results.iter());
             }
         }
     }

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use log::{error, info};
-use rustix::process::Signal;
 
 use crate::config::settings::{Settings, Source};
 use crate::events::inotify::Inotify;
@@ -86,8 +85,6 @@ pub struct Outcome {
 
 /// How often it is looked whether all is idle, or a source has ended.
 const TICK: Duration = Duration::from_millis(20);
-/// How long stopped rsync processes may take before they are killed.
-const GRACE: Duration = Duration::from_secs(2);
 
 impl Engine<'_> {
     /// Mirrors changes until a bound is reached or a signal arrives.
@@ -181,18 +178,13 @@ impl Engine<'_> {
         for queue in queues {
             queue.close();
         }
-        let mut until = deadline;
-        let mut steps = [Signal::TERM, Signal::KILL].into_iter();
+        let mut until = Some(deadline);
         while outcome.exits.len() < queues.len() {
-            if outcome.wait(news, Some(until)) {
-                continue;
-            }
-            if let Some(signal) = steps.next() {
+            if !outcome.wait(news, until) {
                 error!("not everything could be sent within --drain-timeout");
-                self.children.close();
-                self.children.signal(signal);
+                self.children.stop();
+                until = None;
             }
-            until = Instant::now() + GRACE;
         }
         outcome
     }
