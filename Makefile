@@ -5,8 +5,8 @@ DESTDIR ?=
 CARGO   ?= cargo
 INSTALL ?= install
 
-# Where cargo puts what it builds.
-TARGET  := $(or $(CARGO_TARGET_DIR),target)
+# Where cargo puts what it builds. It knows both variables, and the shorter one wins.
+TARGET  := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 PROGRAM := $(TARGET)/release/sersync
 
 bindir  := $(DESTDIR)$(PREFIX)/bin

@@ -15,11 +15,47 @@ lint | all) what=$1 ;;
     ;;
 esac
 
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+tmp=
+tee=
+running=
+
+# The processes of the tests' session that have not ended. The name in brackets may hold anything.
+members() {
+    sed -n "s/^\([0-9][0-9]*\) (.*) [^Z] [0-9-]* [0-9-]* $running .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || :
+}
+
+# Ends the tests and the daemons and programs that they have started. The daemons have process groups of their own, so it
+# goes by the session, and the first process is named for the moment before it has one. Programs that want to end in good
+# order end at once when they are told again.
+end_tests() {
+    [ -z "$tee" ] || kill -TERM "$tee" 2>/dev/null || :
+    [ -n "$running" ] || return 0
+    kill -TERM "$running" 2>/dev/null || :
+    tries=0
+    while [ $tries -lt 50 ]; do
+        left=$(members)
+        [ -n "$left" ] || return 0
+        # shellcheck disable=SC2086 # Numbers, a word each.
+        kill -TERM $left 2>/dev/null || :
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    # shellcheck disable=SC2086 # As above.
+    kill -KILL $left 2>/dev/null || :
+}
+
+clean_up() {
+    trap '' HUP INT TERM
+    end_tests
+    [ -n "$tmp" ] || return 0
+    # What is only just ending may still have made a file meanwhile.
+    rm -rf "$tmp" 2>/dev/null || { sleep 1 && rm -rf "$tmp"; }
+}
+trap clean_up EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+tmp=$(mktemp -d)
 
 failed=0
 : >"$tmp/table"
@@ -62,11 +98,22 @@ manual() {
 
 # cargo's own output, and one line with the sums at the end.
 tests() {
-    {
-        code=0
-        cargo test --locked --no-fail-fast || code=$?
-        echo "$code" >"$tmp/code"
-    } 2>&1 | tee "$tmp/log"
+    # Their temporary directories are inside ours, so that nothing stays behind when they are interrupted. Some tests run
+    # the program as a user without rights, who has to get there, whatever the umask is.
+    mkdir "$tmp/tmp" && chmod 755 "$tmp" "$tmp/tmp" && mkfifo "$tmp/output" || return 1
+    tee "$tmp/log" <"$tmp/output" &
+    tee=$!
+    # The shell acts on a signal at once only when it waits for a background process. Those ignore the signals of the
+    # keyboard, which the tests shall not inherit: env undoes it where it can.
+    set -- env
+    ! env --default-signal=INT,QUIT true 2>/dev/null || set -- env --default-signal=INT,QUIT
+    TMPDIR="$tmp/tmp" setsid "$@" cargo test --locked --no-fail-fast >"$tmp/output" 2>&1 </dev/null &
+    running=$!
+    code=0
+    wait "$running" || code=$?
+    running=
+    wait "$tee" || :
+    tee=
     count() {
         sed -n "s/^test result: .* \([0-9][0-9]*\) $1.*/\1/p" "$tmp/log" | awk '{ n += $1 } END { print n + 0 }'
     }
@@ -78,7 +125,7 @@ tests() {
         echo "nothing may be skipped where CI is set"
         return 1
     fi
-    [ "$(cat "$tmp/code")" = 0 ]
+    [ "$code" -eq 0 ]
 }
 
 sums=

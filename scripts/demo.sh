@@ -45,8 +45,18 @@ run() {
     "$@"
 }
 
+# An interrupted program prints nothing, and dash ends at an arithmetic error without running the trap on EXIT. What goes
+# into arithmetic is therefore looked at first.
+number() {
+    case $1 in
+    '' | *[!0-9]*) return 1 ;;
+    esac
+}
+
 milliseconds() {
-    echo $(($(date +%s%N) / 1000000))
+    nanoseconds=$(date +%s%N)
+    number "$nanoseconds" || return 1
+    echo $((nanoseconds / 1000000))
 }
 
 seconds() {
@@ -57,15 +67,17 @@ seconds() {
 wait_until() {
     what=$1
     shift
-    end=$(($(milliseconds) + PATIENCE * 1000))
+    end=$(milliseconds)
+    end=$((end + PATIENCE * 1000))
     until "$@" >/dev/null 2>&1; do
         [ "$(milliseconds)" -lt "$end" ] || fail "waited $PATIENCE s in vain $what"
         sleep 0.01
     done
 }
 
+# One that has ended and that nobody has asked about yet does not count: in a container nobody may ever ask.
 alive() {
-    kill -0 "$1" 2>/dev/null
+    kill -0 "$1" 2>/dev/null && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
 }
 
 # Ends a process that was started here, kindly at first.
@@ -81,12 +93,33 @@ end_process() {
     wait "$1" 2>/dev/null || :
 }
 
+# The processes below a process, as far as the kernel tells.
+descendants() {
+    children=$(cat "/proc/$1/task/$1/children" 2>/dev/null) || :
+    for child in $children; do
+        echo "$child"
+        descendants "$child"
+    done
+}
+
+# Ends the daemon and the processes that serve its connections. They are listed first: without the daemon nothing tells
+# any more that they are its own.
+end_daemon() {
+    [ -n "$daemon" ] || return 0
+    sessions=$(descendants "$daemon")
+    end_process "$daemon"
+    for session in $sessions; do
+        end_process "$session"
+    done
+    daemon=
+}
+
 clean_up() {
     code=$?
     trap '' HUP INT TERM
     [ "$finished" = yes ] || code=$((code ? code : 1))
     end_process "$watch"
-    end_process "$daemon"
+    end_daemon
     if [ -n "$dir" ]; then
         # A demo that was interrupted has not failed.
         if [ $code -gt 128 ]; then
@@ -162,7 +195,9 @@ attempt=0
 until [ -n "$daemon" ]; do
     attempt=$((attempt + 1))
     [ $attempt -le 20 ] || fail "no free port found for the daemon"
-    port=$((10240 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
+    random=$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+    number "$random" || fail "od gives no random number"
+    port=$((10240 + random % 20000))
     write_rsyncd_conf $port
     rsync --daemon --no-detach --config="$dir/rsyncd.conf" >>"$dir/rsyncd.log" 2>&1 </dev/null &
     daemon=$!
@@ -308,8 +343,7 @@ watch=
 [ $code -eq 143 ] || fail "watch ended with $code instead of by the signal"
 same_trees || fail "source and mirror differ at the end"
 say "watch was told to end (SIGTERM) and did; source and mirror are still the same, $(count_of "$mirror" f) files each."
-end_process "$daemon"
-daemon=
+end_daemon
 rm -rf "$dir"
 [ ! -e "$dir" ] || fail "$dir is still there"
 say "The daemon is stopped and $dir is removed. All of it took $(seconds $(($(milliseconds) - begun)))."

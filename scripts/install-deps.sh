@@ -9,6 +9,13 @@ say() {
     printf '%s\n' "$*"
 }
 
+tmp=
+trap '[ -z "$tmp" ] || rm -rf "$tmp"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+tmp=$(mktemp -d)
+
 fail() {
     printf 'install-deps: %s\n' "$*" >&2
     exit 1
@@ -18,9 +25,22 @@ have() {
     command -v "$1" >/dev/null 2>&1
 }
 
+# Whether a compiler is not only there but also finds the headers and the start-up files of the C library, which are in
+# a package of their own.
+links() {
+    printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' >"$tmp/program.c"
+    cc -o "$tmp/program" "$tmp/program.c" >/dev/null 2>&1
+}
+
+# Whether a command is there and fit for use.
+works() {
+    have "$1" || return 1
+    [ "$1" != cc ] || links
+}
+
 # Each line: the command that is looked for, its package on Debian and Ubuntu, its package on Fedora and its kin.
 demo_needs='
-cc gcc,libc6-dev gcc
+cc gcc,libc6-dev gcc,glibc-devel
 rsync rsync rsync
 find findutils findutils
 cmp diffutils diffutils
@@ -28,6 +48,7 @@ diff diffutils diffutils
 '
 test_needs="$demo_needs
 git git git
+setsid util-linux util-linux
 shellcheck shellcheck ShellCheck
 mandoc mandoc mandoc
 "
@@ -53,7 +74,7 @@ packages=
 commands=
 while read -r command debian fedora; do
     [ -n "$command" ] || continue
-    have "$command" && continue
+    works "$command" && continue
     commands="$commands $command"
     case $manager in
     dnf) package=$fedora ;;
@@ -82,9 +103,15 @@ as_root() {
     fi
 }
 
-# Standard input is closed to it: a prompt in an unattended run would wait for ever.
+# Standard input is closed to it: a prompt in an unattended run would wait for ever. Another run of the package manager,
+# such as the one that a fresh machine does by itself, is waited for.
 apt() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+# Fetches the package lists. One source of several that does not answer is no reason not to try with the rest.
+apt_update() {
+    apt update || say "apt-get update failed; trying with the package lists that are there."
 }
 
 if [ -n "$packages" ]; then
@@ -93,21 +120,26 @@ if [ -n "$packages" ]; then
     dnf) by_hand="dnf install $packages" ;;
     none) fail "missing:$commands; there is neither apt-get nor dnf. Debian's packages for them are: $packages" ;;
     esac
-    can_be_root || fail "missing:$commands; not root, and no sudo. Please run as root: $by_hand"
+    # The last line says what to do, whatever it was that failed.
+    not_installed() {
+        fail "missing:$commands; $1. Please run as root: $by_hand"
+    }
+    can_be_root || not_installed "not root, and no sudo"
+    as_root true </dev/null || not_installed "not root, and sudo cannot be used"
     say "Missing:$commands. Installing: $packages"
     case $manager in
     apt)
-        apt update
+        apt_update
         # shellcheck disable=SC2086 # The names are words of one list.
-        apt install --no-install-recommends $packages
+        apt install --no-install-recommends $packages || not_installed "apt-get cannot install that"
         ;;
     dnf)
         # shellcheck disable=SC2086 # As above.
-        as_root dnf -q -y install $packages </dev/null
+        as_root dnf -q -y install $packages </dev/null || not_installed "dnf cannot install that"
         ;;
     esac
     for command in $commands; do
-        have "$command" || fail "$command is still missing after its package was installed"
+        works "$command" || not_installed "$command still does not work after its packages were installed"
     done
 fi
 
@@ -120,12 +152,10 @@ cargo clippy --version >/dev/null 2>&1 || fail "cargo clippy is missing: rustup 
 # the one that is named here, if any.
 [ -z "${SERSYNC_TEST_RSYNC_OLD-}" ] || exit 0
 fetch=$here/../tests/fetch-debian12-rsync.sh
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-trap 'exit 1' HUP INT TERM
+log=$tmp/log
 if ! "$fetch" 2>"$log"; then
     # On a fresh machine the package lists are not there yet.
-    if [ "$manager" != apt ] || ! can_be_root || ! apt update || ! "$fetch" 2>"$log"; then
+    if [ "$manager" != apt ] || ! can_be_root || ! apt_update || ! "$fetch" 2>"$log"; then
         cat "$log" >&2
         [ -z "${CI-}" ] || fail "the rsync of Debian 12 cannot be fetched, and nothing may be skipped where CI is set"
         say "Going on without the rsync of Debian 12: the tests that need it are skipped, and say so."

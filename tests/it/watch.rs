@@ -469,4 +469,7 @@ fn a_directory_that_cannot_be_read_does_not_keep_deletions_elsewhere_from_being_
     wait_for("the new content replaces the old", SOON, arrived);
     running.wait_for_log("d/secret", SOON);
     assert_eq!(running.terminate().code, Some(3), "something could not be read");
+    // So that everybody can remove it.
+    fs::set_permissions(place.source().join("d/secret"), PermissionsExt::from_mode(0o700)).unwrap();
+    let _ = fs::set_permissions(mirror(&daemon).join("d/secret"), PermissionsExt::from_mode(0o700));
 }

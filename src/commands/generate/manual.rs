@@ -17,6 +17,9 @@ const DATE: &str = "2026-11-23";
 /// The widest line of the source, so that a diff shows what changed.
 const WIDTH: usize = 80;
 
+/// The widest line of an example, which the formatter neither fills nor breaks but indents by seven columns.
+const EXAMPLE_WIDTH: usize = 72;
+
 /// Which commands an entry is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum About {
@@ -147,6 +150,32 @@ fn tagged(section: &str, entries: Vec<(String, String)>) -> String {
     roff.to_roff()
 }
 
+/// A line of the examples as lines that fit a terminal: the help has what it means beside a command, the manual has it
+/// below, and breaks commands that are still too long as one would in a shell.
+fn example(line: &str) -> Vec<String> {
+    let text = line.trim_start();
+    // A line that begins with an option goes on with the command before it.
+    let indent = if text.starts_with('-') { "      " } else { "  " };
+    let (command, meaning) = text.split_once("  ").unwrap_or((text, ""));
+    let mut lines = vec![format!("{indent}{command}")];
+    while let Some(last) = lines.pop_if(|last| last.len() > EXAMPLE_WIDTH) {
+        // Breaks before an option or a redirection, so that an option stays beside its value.
+        let breaks = last.match_indices([' ']).map(|(at, _)| at);
+        let mut breaks = breaks.filter(|at| last[at + 1..].starts_with(['-', '>']) && at + 2 <= EXAMPLE_WIDTH);
+        let Some(at) = breaks.next_back().filter(|at| !last[..*at].trim().is_empty()) else {
+            lines.push(last);
+            break;
+        };
+        lines.push(format!("{} \\", &last[..at]));
+        lines.push(format!("{indent}    {}", &last[at + 1..]));
+    }
+    let meaning = meaning.trim();
+    if !meaning.is_empty() {
+        lines.push(format!("{indent}    {meaning}"));
+    }
+    lines
+}
+
 /// What the long help has beside the exit codes: lines below `Examples:` as they are, all others as text.
 fn examples(command: &Command) -> String {
     let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
@@ -156,7 +185,7 @@ fn examples(command: &Command) -> String {
         match paragraph.strip_prefix("Examples:\n") {
             Some(lines) => {
                 roff.control("SH", ["EXAMPLES"]).control("nf", []);
-                lines.lines().for_each(|line| {
+                lines.lines().flat_map(example).for_each(|line| {
                     roff.text([roman(line)]);
                 });
                 roff.control("fi", []);
