@@ -42,6 +42,18 @@ pub fn check_apart(mirror: &Mirror) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks that the source has its marker, if it is to have one.
+///
+/// # Errors
+/// [`Exit::Refused`] when it is not there.
+pub fn check_marker(source: &Source) -> Result<(), Failure> {
+    let Some(marker) = &source.marker else { return Ok(()) };
+    fs::symlink_metadata(source.path.join(marker)).map(drop).map_err(|e| {
+        let why = format!("its marker `{}` is not there ({e}); is it mounted?", marker.display());
+        Failure::new(Exit::Refused, format!("source `{}` ({}): {why}", source.name, source.path.display()))
+    })
+}
+
 /// Checks that the source root is there, is a directory, has its marker and is not empty.
 ///
 /// # Errors
@@ -55,12 +67,7 @@ pub fn check_source(source: &Source, empty: EmptySource) -> Result<(), Failure> 
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(unreachable("does not exist")),
         Err(e) => return Err(unreachable(&format!("cannot be looked at: {e}"))),
     }
-    if let Some(marker) = &source.marker
-        && let Err(e) = fs::symlink_metadata(source.path.join(marker))
-    {
-        let why = format!("its marker `{}` is not there ({e}); is it mounted?", marker.display());
-        return Err(Failure::new(Exit::Refused, format!("{}: {why}", at())));
-    }
+    check_marker(source)?;
     let mut entries = fs::read_dir(&source.path).map_err(|e| unreachable(&format!("cannot be read: {e}")))?;
     if entries.next().is_none() && empty == EmptySource::Refused {
         let why = "is empty, so mirroring it would delete everything; is it mounted? If it is meant: --allow-empty";

@@ -16,6 +16,7 @@ use crate::config::settings::{Start, Watch};
 use crate::dirty::{DirtySet, Mark, plan};
 use crate::executor::{Executor, Tally};
 use crate::exit::Exit;
+use crate::guard;
 use crate::mirror::Mirror;
 use crate::pass;
 use crate::report::text::{self, bytes, count};
@@ -152,7 +153,8 @@ impl Worker<'_> {
             let mirror = self.executor.mirror();
             // Two comparisons of everything at the same time would undo each other's work.
             let lock = Lock::take(self.state, mirror, Kind::Pass, Duration::ZERO, || false);
-            if lock.is_err() || !self.root_is_watched() {
+            let marked = guard::check_marker(&mirror.source).is_ok();
+            if lock.is_err() || !marked || !self.root_is_watched() {
                 if let Err(failure) = &lock
                     && !std::mem::replace(&mut waiting_told, true)
                 {
@@ -226,6 +228,10 @@ impl Worker<'_> {
             self.queue.put_back(batch);
             progress.hold = Some(Instant::now() + LOOK_AGAIN);
             return;
+        }
+        if let Err(failure) = guard::check_marker(&self.executor.mirror().source) {
+            let trouble = Trouble { exit: failure.exit, why: failure.message };
+            return self.postpone(progress, batch, trouble, Cure::Time);
         }
         let begun = Instant::now();
         let mirror = self.executor.mirror();

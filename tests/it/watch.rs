@@ -473,3 +473,21 @@ fn a_directory_that_cannot_be_read_does_not_keep_deletions_elsewhere_from_being_
     fs::set_permissions(place.source().join("d/secret"), PermissionsExt::from_mode(0o700)).unwrap();
     let _ = fs::set_permissions(mirror(&daemon).join("d/secret"), PermissionsExt::from_mode(0o700));
 }
+
+#[test]
+fn without_its_marker_nothing_is_sent_until_it_is_back() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    for file in ["marker", "goes"] {
+        fs::write(place.source().join(file), file).unwrap();
+    }
+    let running = watch(&place, &quick(&place, &[&daemon], "marker = 'marker'\n")).spawn();
+    running.wait_for_log("caught up", LATER);
+    fs::remove_file(place.source().join("marker")).unwrap();
+    fs::remove_file(place.source().join("goes")).unwrap();
+    running.wait_for_log("its marker `marker` is not there", SOON);
+    assert!(mirror(&daemon).join("goes").exists() && mirror(&daemon).join("marker").exists());
+    fs::write(place.source().join("marker"), "back").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+}
