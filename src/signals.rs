@@ -1,5 +1,6 @@
 //! Signals: the first SIGINT or SIGTERM asks for an orderly end, the second ends at once.
 
+use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -17,7 +18,9 @@ use crate::rsync::children::Children;
 /// # Errors
 /// When the handlers cannot be installed.
 pub fn install(children: Arc<Children>, on_first: impl Fn(i32) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let ignored = ignored();
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
         for signal in signals.forever() {
@@ -32,6 +35,14 @@ pub fn install(children: Arc<Children>, on_first: impl Fn(i32) + Send + 'static)
         }
     })?;
     Ok(())
+}
+
+/// The signals that whoever started this process wants ignored, as nohup does with SIGHUP; bit N-1 stands for signal N
+/// (proc_pid_status(5)).
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 /// Ends the process as the signal would have done, so that the caller sees 128+N.

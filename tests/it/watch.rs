@@ -491,3 +491,20 @@ fn without_its_marker_nothing_is_sent_until_it_is_back() {
     wait_until_same(&place.source(), &mirror(&daemon), LATER);
     running.terminate().signal(Signal::TERM);
 }
+
+#[test]
+fn under_nohup_the_end_of_the_terminal_does_not_end_it() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "1").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let running = Sersync::of("nohup", &[env!("CARGO_BIN_EXE_sersync"), "watch", "-v", "-c"])
+        .arg(&config)
+        .state_dir(&place.dir.path().join("state"))
+        .spawn();
+    running.wait_for_log("caught up", LATER);
+    running.signal(Signal::HUP);
+    fs::write(place.source().join("f"), "22").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+}
