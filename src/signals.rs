@@ -38,7 +38,7 @@ pub fn install(children: Arc<Children>, on_first: impl Fn(i32) + Send + 'static)
 }
 
 /// The signals that whoever started this process wants ignored, as nohup does with SIGHUP; bit N-1 stands for signal N
-/// (proc_pid_status(5)).
+/// (`proc_pid_status(5)`).
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
