@@ -12,7 +12,7 @@ PROGRAM := $(TARGET)/release/sersync
 bindir  := $(DESTDIR)$(PREFIX)/bin
 share   := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help demo test build fmt lint install clean
+.PHONY: help demo test bench build fmt lint install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-8s  %s\n' "$$name" "$$text"; done
@@ -25,6 +25,10 @@ demo: ## See it work: install what is missing, build, mirror an example tree, cl
 test: ## Install what is missing and run every check and test
 	@scripts/install-deps.sh test
 	@scripts/check.sh all
+
+bench: ## Install what is missing and measure: benches/RESULTS.md (BENCH_RUNS=5, BENCH_SCALE=1)
+	@scripts/install-deps.sh bench
+	@$(CARGO) bench --locked --bench full_sync
 
 build: ## Build the program: target/release/sersync
 	$(CARGO) build --release --locked

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what `make demo` (argument: demo) or `make test` (argument: test) needs and the machine does not have.
+# Installs what `make demo` (argument: demo), `make test` (test) or `make bench` (bench) needs and the machine does not
+# have.
 # It asks the package manager for nothing when nothing is missing, so that it can stand before everything else.
 set -eu
 
@@ -53,10 +54,17 @@ shellcheck shellcheck ShellCheck
 mandoc mandoc mandoc
 "
 
+bench_needs='
+cc gcc,libc6-dev gcc
+rsync rsync rsync
+fpsync fpart fpart
+'
+
 case ${1-} in
 demo) needs=$demo_needs ;;
 test) needs=$test_needs ;;
-*) fail "say what for: demo or test" ;;
+bench) needs=$bench_needs ;;
+*) fail "say what for: demo, test or bench" ;;
 esac
 
 # There is no package for this that fits everywhere: distributions ship compilers that are too old.
