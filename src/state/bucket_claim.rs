@@ -19,9 +19,10 @@ pub fn claim(state: &StateDir, mirror: &Mirror, now: NaiveDateTime) -> io::Resul
     let path = state.dir("buckets")?.join(mirror.id());
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     file.lock()?;
-    let mut last = String::new();
-    Read::by_ref(&mut file).take(100).read_to_string(&mut last)?;
-    let (bucket, highest) = Bucket::after(last.trim().parse().ok(), now);
+    let mut last = Vec::new();
+    Read::by_ref(&mut file).take(100).read_to_end(&mut last)?;
+    // What is not ours, after damage, counts as nothing: it must not stop all mirroring.
+    let (bucket, highest) = Bucket::after(String::from_utf8_lossy(&last).trim().parse().ok(), now);
     let note = format!("{highest}\n");
     file.rewind()?;
     file.write_all(note.as_bytes())?;
