@@ -142,7 +142,7 @@ impl<'a> Executor<'a> {
         exclude: &[OsString],
         on_item: &OnItem<'_>,
     ) -> (Vec<(Scope, Outcome)>, Tally) {
-        let scopes: Vec<Scope> = self.adapted(scopes).into_iter().flat_map(jobs).collect();
+        let scopes: Vec<Scope> = self.adapted(scopes, exclude).into_iter().flat_map(jobs).collect();
         let failed = self.target_missing().map(Outcome::Permanent);
         let bucket = match failed.map_or_else(|| self.bucket_for(&scopes), Err) {
             Ok(bucket) => bucket,
@@ -202,7 +202,7 @@ impl<'a> Executor<'a> {
     }
 
     fn attempt(&mut self, scopes: &[Scope], exclude: &[OsString], tally: &mut Tally, on_item: &OnItem<'_>) -> Outcome {
-        let scopes = self.adapted(scopes);
+        let scopes = self.adapted(scopes, exclude);
         let bucket = match self.bucket_for(&scopes) {
             Ok(bucket) => bucket,
             Err(outcome) => return outcome,
@@ -218,10 +218,12 @@ impl<'a> Executor<'a> {
         if failing.is_empty() { Outcome::Done } else { Outcome::Partial(failing) }
     }
 
-    /// The scopes as this endpoint can take them.
-    fn adapted(&self, scopes: &[Scope]) -> Vec<Scope> {
-        let adapt = |scope: &Scope| match (scope, self.missing_args) {
-            (Scope::Listed(listed), MissingArgs::Broken) => Scope::Listed(listed.clone().without_missing()),
+    /// The scopes as this endpoint can take them. Where something is excluded, nothing is deleted by name either: inside a
+    /// directory that is named as missing, rsync 3.5.0 deletes what is excluded as well.
+    fn adapted(&self, scopes: &[Scope], exclude: &[OsString]) -> Vec<Scope> {
+        let by_name = self.missing_args == MissingArgs::Work && exclude.is_empty();
+        let adapt = |scope: &Scope| match scope {
+            Scope::Listed(listed) if !by_name => Scope::Listed(listed.clone().without_missing()),
             _ => scope.clone(),
         };
         scopes.iter().map(adapt).collect()
@@ -261,9 +263,10 @@ impl<'a> Executor<'a> {
                 on_item(change, &path);
             }
             Line::BytesSent(sent) => tally.sent += sent,
-            Line::NotDeleted(path) => not_deleted.push(path),
+            // Where something is excluded, it stays for the sake of that, as it shall.
+            Line::NotDeleted(path) if exclude.is_empty() => not_deleted.push(path),
             Line::DeletionsSkipped => deletions_skipped = true,
-            Line::Other => {}
+            Line::NotDeleted(_) | Line::Other => {}
         });
         let finished = match finished {
             Ok(finished) => finished,

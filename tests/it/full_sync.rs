@@ -397,3 +397,36 @@ fn a_pass_that_is_cut_off_leaves_no_file_with_the_content_of_another() {
         assert_same(&place.source(), &mirror);
     }
 }
+
+#[test]
+fn what_is_excluded_stays_when_its_directory_is_deleted_in_the_source() {
+    for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
+        for command in [&["full-sync"][..], &["watch", "--until-idle", "300ms"]] {
+            let daemon = Rsyncd::builder().version(version).start();
+            let place = Place::new();
+            let module = daemon.url("name").rsplit('/').nth(1).unwrap().to_owned();
+            let text = format!(
+                "[rsync]\nuser = 'tester'\npassword-file = '{}'\n[history]\nkeep-days = 0\n[targets.t]\nmodule = '{module}'\n\
+                 hosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\nexclude = ['*.tmp']\n",
+                daemon.password_file().display(),
+                daemon.port(),
+                place.source().display(),
+            );
+            let config = config(&place.dir, &text);
+            fs::create_dir_all(place.source().join("d/sub")).unwrap();
+            for file in ["d/sub/x", "stays"] {
+                fs::write(place.source().join(file), "1").unwrap();
+            }
+            let run = || Sersync::new(command).arg("-c").arg(&config).run();
+            run().code(0);
+            let mirror = daemon.module_path().join("name");
+            fs::write(mirror.join("d/sub/kept.tmp"), "only here").unwrap();
+            fs::remove_dir_all(place.source().join("d")).unwrap();
+            for _ in 0..2 {
+                run().code(0);
+            }
+            assert_eq!(fs::read(mirror.join("d/sub/kept.tmp")).unwrap(), b"only here");
+            assert!(!mirror.join("d/sub/x").exists());
+        }
+    }
+}

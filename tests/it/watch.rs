@@ -508,3 +508,20 @@ fn under_nohup_the_end_of_the_terminal_does_not_end_it() {
     wait_until_same(&place.source(), &mirror(&daemon), SOON);
     running.terminate().signal(Signal::TERM);
 }
+
+#[test]
+fn what_is_excluded_stays_when_its_directory_is_deleted_live() {
+    for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
+        let daemon = Rsyncd::builder().version(version).start();
+        let place = Place::new();
+        fs::create_dir_all(place.source().join("d/sub")).unwrap();
+        fs::write(place.source().join("d/sub/x"), "1").unwrap();
+        let running = watch(&place, &quick(&place, &[&daemon], "exclude = ['*.tmp']\n")).spawn();
+        running.wait_for_log("caught up", LATER);
+        fs::write(mirror(&daemon).join("d/sub/kept.tmp"), "only here").unwrap();
+        fs::remove_dir_all(place.source().join("d")).unwrap();
+        wait_for("the deletion arrives", SOON, || !mirror(&daemon).join("d/sub/x").exists());
+        running.terminate().signal(Signal::TERM);
+        assert_eq!(fs::read(mirror(&daemon).join("d/sub/kept.tmp")).unwrap(), b"only here");
+    }
+}
