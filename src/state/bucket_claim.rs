@@ -22,7 +22,10 @@ pub fn claim(state: &StateDir, mirror: &Mirror, now: NaiveDateTime) -> io::Resul
     let mut last = Vec::new();
     Read::by_ref(&mut file).take(100).read_to_end(&mut last)?;
     // What is not ours, after damage, counts as nothing: it must not stop all mirroring.
-    let (bucket, highest) = Bucket::after(String::from_utf8_lossy(&last).trim().parse().ok(), now);
+    let highest = String::from_utf8_lossy(&last).trim().parse().ok();
+    // With nothing remembered, this second's bucket may exist: chance tells them apart.
+    let highest = highest.unwrap_or_else(|| Bucket { start: now, number: fastrand::u32(100_000..900_000) });
+    let (bucket, highest) = Bucket::after(Some(highest), now);
     let note = format!("{highest}\n");
     file.rewind()?;
     file.write_all(note.as_bytes())?;

@@ -430,3 +430,16 @@ fn what_is_excluded_stays_when_its_directory_is_deleted_in_the_source() {
         }
     }
 }
+
+#[test]
+fn a_lost_state_directory_loses_no_version() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    for version in 0..6 {
+        fs::write(place.source().join("f"), version.to_string()).unwrap();
+        place.command("full-sync", &daemon).run().code(0);
+        fs::remove_dir_all(place.dir.path().join("state")).unwrap();
+    }
+    let kept: Vec<Vec<u8>> = history(&daemon).into_iter().map(|(_, content)| content).collect();
+    assert_eq!(kept, ["0", "1", "2", "3", "4"].map(|version| version.as_bytes().to_vec()));
+}
