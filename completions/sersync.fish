@@ -24,7 +24,7 @@ function __fish_sersync_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c sersync -n "__fish_sersync_needs_command" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_needs_command" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_needs_command" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_needs_command" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_needs_command" -s q -l quiet -d 'Say nothing but errors'
@@ -40,7 +40,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l from -d 'A
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l lock-wait -d 'Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]' -r
-complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
@@ -56,14 +56,14 @@ complete -c sersync -n "__fish_sersync_using_subcommand watch" -l for -d 'End af
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l batches -d 'End when each mirror was sent N batches of changes' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l until-idle -d 'End when nothing changed for this long and nothing is left to send' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l drain-timeout -d 'When ending, keep sending what is pending for at most this long' -r
-complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s q -l quiet -d 'Say nothing but errors'
@@ -71,12 +71,12 @@ complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_s
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "show" -d 'Print the validated configuration with all defaults filled in'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
-complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'As JSON instead of TOML'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
@@ -85,12 +85,12 @@ complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print the validated configuration with all defaults filled in'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sersync -n "__fish_sersync_using_subcommand completions" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand completions" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sersync -n "__fish_sersync_using_subcommand generate" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand generate" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s q -l quiet -d 'Say nothing but errors'

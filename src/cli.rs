@@ -1,5 +1,5 @@
 //! The command line: clap types only.
-#![allow(rustdoc::broken_intra_doc_links, reason = "clap shows these comments as they are")]
+#![allow(rustdoc::broken_intra_doc_links, clippy::doc_markdown, reason = "clap shows these comments as they are")]
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -16,8 +16,8 @@ use crate::exit::Exit;
 #[derive(Debug, Parser)]
 #[command(name = "sersync", version, max_term_width = 100, after_long_help = exit_status())]
 pub struct Cli {
-    /// Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml]
-    #[arg(short, long, value_name = "FILE", env = "SERSYNC_CONFIG", global = true, help_heading = GLOBAL)]
+    /// Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]
+    #[arg(short, long, value_name = "FILE", global = true, help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
 
     /// Directory for locks and what is remembered between runs [default: /var/lib/sersync for root,

@@ -17,6 +17,7 @@ use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble};
 use crate::rsync::probe;
 use crate::scope::Scope;
+use crate::tree::Reach;
 use crate::tree::partition::{self, Partition};
 use crate::tree::walk;
 
@@ -25,13 +26,27 @@ const ATTEMPTS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// What to do about an endpoint that cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Try a few times, with pauses.
+    Some,
+    /// Say so at once, unless it did something in this pass already: the caller has pauses of its own.
+    None,
+}
+
 /// Compares the whole source with the mirror and makes them equal.
 ///
 /// A lost connection is tried again after a pause; single paths that failed are tried again by themselves; when a
 /// directory cannot be read, everything but its content is done. What still fails is in the outcome.
-pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &OnItem<'_>) -> (Outcome, Tally) {
+pub fn run(
+    executor: &mut Executor<'_>,
+    children: &Children,
+    patience: Patience,
+    on_item: &OnItem<'_>,
+) -> (Outcome, Tally) {
     let mirror = executor.mirror();
-    let census = match walk::census(&mirror.source.path, &mirror.excludes) {
+    let census = match walk::census(Reach::of(mirror, &mirror.excludes), &walk::no_bytes) {
         Ok(census) => census,
         Err(e) => {
             let why = format!("the source {} cannot be read: {e}", mirror.source.path.display());
@@ -48,6 +63,7 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, on_item: &OnItem<'_
         exclude: mirror.source.exclude.iter().map(OsString::from).collect(),
         given_up: Failing::default(),
         tally: Tally::default(),
+        waits: patience == Patience::Some,
         children,
         on_item,
     };
@@ -69,6 +85,8 @@ struct Pass<'a> {
     /// What no further attempt can mend.
     given_up: Failing,
     tally: Tally,
+    /// Whether an endpoint that fails is worth waiting for.
+    waits: bool,
     children: &'a Children,
     on_item: &'a OnItem<'a>,
 }
@@ -80,6 +98,7 @@ impl Pass<'_> {
         for attempt in 1..=ATTEMPTS {
             let (results, tally) = executor.run_at_once(&scopes, jobs, &self.exclude, self.on_item);
             self.tally.add(tally);
+            self.waits |= results.iter().any(|(_, outcome)| matches!(outcome, Outcome::Done | Outcome::Partial(_)));
             let last = attempt == ATTEMPTS;
             let mut again = Vec::new();
             let mut wait = Duration::ZERO;
@@ -101,7 +120,7 @@ impl Pass<'_> {
                         again.push(scope);
                     }
                     Outcome::NoMissingArgs if !last => again.push(scope),
-                    Outcome::Transient(_) | Outcome::Busy(_) | Outcome::Aborted(_) if !last => {
+                    Outcome::Transient(_) | Outcome::Busy(_) | Outcome::Aborted(_) if self.waits && !last => {
                         again.push(scope);
                         trouble = Some(outcome);
                     }
@@ -155,5 +174,6 @@ fn scopes_for(executor: &Executor<'_>, failing: &Failing) -> Vec<Scope> {
         debug!("{}: trying again: {}: {why}", executor.mirror(), text::path(path));
         dirty.mark(path, Mark::Deep);
     }
-    plan::plan(&executor.mirror().source.path, &dirty, &executor.mirror().excludes).scopes
+    let mirror = executor.mirror();
+    plan::plan(Reach::of(mirror, &mirror.excludes), &dirty).scopes
 }

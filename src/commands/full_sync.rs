@@ -21,13 +21,14 @@ use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
 use crate::history::keeper::Keeper;
 use crate::mirror::Mirror;
+use crate::pass::{self, Patience};
 use crate::report::summary::Summary;
 use crate::report::{self, text};
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Outcome, SETTLE};
 use crate::rsync::output::Change;
+use crate::signals;
 use crate::state::lock::{Kind, Lock};
-use crate::{pass, signals};
 
 /// Mirrors that are worked on at the same time; each is an rsync with its daemon's processes.
 const MOST_AT_ONCE: usize = 16;
@@ -136,7 +137,7 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children)
         _ => Keeper::new(setup.state.clone(), Duration::MAX),
     };
     let mut executor = Executor::new(mirror, children, mode, history);
-    let (outcome, tally) = pass::run(&mut executor, children, &|change, path| match mode {
+    let (outcome, tally) = pass::run(&mut executor, children, Patience::Some, &|change, path| match mode {
         Mode::DryRun => list(mirror, args.json, change, path),
         Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),
     });

@@ -28,7 +28,8 @@ pub(super) struct Setup {
 pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
     let settings = match &selection.from {
         Some(from) => {
-            let base = cli.config.as_deref().map(config::load).transpose().map_err(Failure::from)?;
+            let base =
+                locate::named(cli.config.as_deref()).as_deref().map(config::load).transpose().map_err(Failure::from)?;
             adhoc::adhoc(from, &selection.to, selection.password_file.as_deref(), base.as_ref())?
         }
         None => load(cli)?,

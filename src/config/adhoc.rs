@@ -32,8 +32,17 @@ pub fn adhoc(
     password_file: Option<&Path>,
     base: Option<&Settings>,
 ) -> Result<Settings, Failure> {
-    let here = std::env::current_dir()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot determine the current directory: {error}")))?;
+    let relative = |path: &OsStr| !matches!(path.as_bytes(), [b'/', ..] | [b'r', b's', b'y', b'n', b'c', b':', ..]);
+    let needed = to.iter().map(OsString::as_os_str).chain([from.as_os_str()]).any(relative)
+        || password_file.is_some_and(Path::is_relative);
+    let here = match std::env::current_dir() {
+        Ok(here) => here,
+        Err(e) if needed => {
+            let why = format!("cannot determine the current directory: {e}; use absolute paths");
+            return Err(Failure::new(Exit::Failed, why));
+        }
+        Err(_) => PathBuf::from("/"),
+    };
     settings(&here, from, to, password_file, base).map_err(|why| Failure::new(Exit::Usage, on_one_line(&why)))
 }
 
@@ -72,6 +81,7 @@ fn settings(
             exclude: Vec::new(),
             watch_exclude: Vec::new(),
             marker: None,
+            one_file_system: true,
         });
         source.targets.push(target);
     }

@@ -21,16 +21,27 @@ pub fn locate(option: Option<&Path>) -> Result<PathBuf, ConfigError> {
     choose(option, |name| std::env::var_os(name), Path::exists)
 }
 
+/// The configuration file that was named, by `-c` or in the environment, if any was.
+#[must_use]
+pub fn named(option: Option<&Path>) -> Option<PathBuf> {
+    named_by(option, |name| std::env::var_os(name))
+}
+
+fn named_by(option: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let variable = || variable(VARIABLE).filter(|value| !value.is_empty());
+    option.map(Path::to_owned).or_else(|| variable().map(PathBuf::from))
+}
+
 fn choose(
     option: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
     exists: impl Fn(&Path) -> bool,
 ) -> Result<PathBuf, ConfigError> {
-    // An empty variable counts as an unset one, as everywhere.
-    let variable = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(named) = option.map(Path::to_owned).or_else(|| variable(VARIABLE)) {
+    if let Some(named) = named_by(option, &variable) {
         return Ok(named);
     }
+    // An empty variable counts as an unset one, as everywhere.
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     // The XDG specification wants a relative directory to be ignored.
     let own = variable("XDG_CONFIG_HOME").filter(|directory| directory.is_absolute());
     let own = own.or_else(|| variable("HOME").map(|home| home.join(".config")));

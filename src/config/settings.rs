@@ -179,4 +179,6 @@ pub struct Source {
     pub watch_exclude: Vec<String>,
     /// A file below the root without which nothing is done.
     pub marker: Option<PathBuf>,
+    /// File systems that are mounted below the root are not entered.
+    pub one_file_system: bool,
 }

@@ -106,6 +106,7 @@ fn source(source: &Source) -> written::Source {
         targets: Some(placed(texts(&source.targets))),
         exclude: Some(texts(&source.exclude)),
         marker: source.marker.as_deref().map(path),
+        one_file_system: Some(source.one_file_system),
         watch: Some(written::SourceWatch { exclude: Some(texts(&source.watch_exclude)) }),
     }
 }
@@ -189,6 +190,7 @@ mod tests {
             exclude in prop::collection::vec(r#"[a-z*/"']{1,8}"#, 0..3),
             watch_exclude in prop::collection::vec("[*][.][a-z]{3}", 0..3),
             marker in prop::option::of("[.a][a-z]{1,3}"),
+            one_file_system in any::<bool>(),
         ) -> Source {
             Source {
                 name: "one".to_owned(),
@@ -197,6 +199,7 @@ mod tests {
                 exclude,
                 watch_exclude,
                 marker: marker.map(PathBuf::from),
+                one_file_system,
             }
         }
     }

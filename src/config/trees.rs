@@ -102,6 +102,7 @@ pub(super) fn sources(problems: &mut Problems, written: &written::Config) -> BTr
         let source = Source {
             exclude: patterns(problems, "exclude", source.exclude.as_ref(), &path),
             watch_exclude: patterns(problems, "watch.exclude", real_time, &path),
+            one_file_system: source.one_file_system.unwrap_or(true),
             marker: problems.take("marker", source.marker.as_ref(), |marker| paths::marker(marker, &path)),
             name: name.clone(),
             path,

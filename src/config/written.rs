@@ -98,6 +98,7 @@ pub(super) struct Source {
     pub(super) targets: Option<Spanned<Texts>>,
     pub(super) exclude: Option<Texts>,
     pub(super) marker: Option<Text>,
+    pub(super) one_file_system: Option<bool>,
     pub(super) watch: Option<SourceWatch>,
 }
 

@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
 use super::{DirtySet, Mark, Node};
 use crate::scope::{Listed, Scope};
-use crate::tree::exclude::Excludes;
-use crate::tree::too_long;
+use crate::tree::Reach;
 
 /// A subtree with more directories than this is given to rsync as a tree rather than directory by directory.
 const LARGE_SUBTREE: usize = 10_000;
@@ -23,8 +23,8 @@ const TOO_MANY: usize = 200_000;
 /// the upper ones and end with 24. Below what is not a directory (any more) nothing is named: rsync would write through
 /// a symbolic link.
 #[must_use]
-pub fn plan(root: &Path, dirty: &DirtySet, excludes: &Excludes) -> Plan {
-    let mut planner = Planner { root, excludes, listed: Listed::default(), trees: Vec::new(), too_long: Vec::new() };
+pub fn plan(reach: Reach<'_>, dirty: &DirtySet) -> Plan {
+    let mut planner = Planner { reach, listed: Listed::default(), trees: Vec::new(), too_long: Vec::new() };
     planner.directory(&mut PathBuf::new(), dirty.root());
     let too_long = planner.too_long;
     if planner.listed.shallow.len() > TOO_MANY {
@@ -45,13 +45,12 @@ pub fn plan(root: &Path, dirty: &DirtySet, excludes: &Excludes) -> Plan {
 pub struct Plan {
     /// The scopes, in the order in which they have to run; they do not overlap.
     pub scopes: Vec<Scope>,
-    /// Directories that cannot be mirrored, see [`crate::tree::LONGEST_DIRECTORY`]. To be excluded.
+    /// Directories that cannot be mirrored, see [`Reach::longest_directory`]. To be excluded.
     pub too_long: Vec<PathBuf>,
 }
 
 struct Planner<'a> {
-    root: &'a Path,
-    excludes: &'a Excludes,
+    reach: Reach<'a>,
     listed: Listed,
     trees: Vec<PathBuf>,
     too_long: Vec<PathBuf>,
@@ -60,7 +59,7 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Plans for a path that is a directory. `path` is the same again when this returns.
     fn directory(&mut self, path: &mut PathBuf, node: &Node) {
-        if too_long(path) {
+        if self.reach.is_too_long(path) {
             self.too_long.push(path.clone());
             return;
         }
@@ -81,11 +80,17 @@ impl Planner<'_> {
     }
 
     fn any(&mut self, path: &mut PathBuf, node: &Node) {
-        let is_dir = match fs::symlink_metadata(self.root.join(&*path)) {
+        let is_dir = match fs::symlink_metadata(self.reach.root.join(&*path)) {
+            Ok(meta) if meta.is_dir() && self.reach.is_elsewhere(meta.dev()) => {
+                if !self.reach.excludes.excludes_entry(path, true) {
+                    self.listed.present.push(path.clone());
+                }
+                return;
+            }
             Ok(meta) => meta.is_dir(),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 // It may have been a file or a directory: deleting what is excluded as either would be wrong.
-                if !self.excludes.excludes_entry(path, true) && !self.excludes.excludes_entry(path, false) {
+                if !self.reach.excludes.excludes_entry(path, true) && !self.reach.excludes.excludes_entry(path, false) {
                     self.listed.missing.push(path.clone());
                 }
                 return;
@@ -93,7 +98,7 @@ impl Planner<'_> {
             // rsync will fail on it too, and name it.
             Err(_) => false,
         };
-        if self.excludes.excludes_entry(path, is_dir) {
+        if self.reach.excludes.excludes_entry(path, is_dir) {
             return;
         }
         if is_dir {
@@ -105,12 +110,15 @@ impl Planner<'_> {
 
     /// Everything at and below a directory: each directory with its entries, or the whole when there are many.
     fn subtree(&mut self, path: &Path) {
-        let top = self.root.join(path);
+        let top = self.reach.root.join(path);
         let before = self.listed.shallow.len();
         let entries = WalkDir::new(&top).follow_links(false).into_iter().filter_entry(|entry| {
+            let elsewhere = || entry.metadata().is_ok_and(|meta| self.reach.is_elsewhere(meta.dev()));
+            let inside = || entry.path().strip_prefix(self.reach.root);
             entry.depth() == 0
                 || entry.file_type().is_dir()
-                    && entry.path().strip_prefix(self.root).is_ok_and(|p| !self.excludes.excludes_entry(p, true))
+                    && inside().is_ok_and(|path| !self.reach.excludes.excludes_entry(path, true))
+                    && !(self.reach.stays_on_one_device() && elsewhere())
         });
         for entry in entries {
             let dir = match &entry {
@@ -121,8 +129,8 @@ impl Planner<'_> {
                     None => continue,
                 },
             };
-            let Ok(dir) = dir.strip_prefix(self.root) else { continue };
-            if too_long(dir) {
+            let Ok(dir) = dir.strip_prefix(self.reach.root) else { continue };
+            if self.reach.is_too_long(dir) {
                 // Of those below it only the topmost matters.
                 if !self.too_long.iter().any(|above| dir.starts_with(above)) {
                     self.too_long.push(dir.to_owned());

@@ -36,8 +36,8 @@ use crate::config::settings::Source;
 use crate::dirty::Mark;
 use crate::guard::{self, EmptySource};
 use crate::report::text;
+use crate::tree::Reach;
 use crate::tree::exclude::Excludes;
-use crate::tree::too_long;
 
 /// A running event source.
 #[derive(Debug)]
@@ -188,6 +188,7 @@ enum Task {
 struct Session<'a> {
     source: &'a Source,
     excludes: &'a Excludes,
+    reach: Reach<'a>,
     sink: &'a dyn Sink,
     stop: &'a Stop,
     inotify: OwnedFd,
@@ -219,6 +220,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             source,
             excludes,
+            reach: Reach::of_source(source, excludes),
             sink,
             stop,
             inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
@@ -419,6 +421,10 @@ impl<'a> Session<'a> {
                     continue;
                 }
             };
+            // What is mounted there is not mirrored.
+            if rustix::fs::fstat(&dir).is_ok_and(|stat| self.reach.is_elsewhere(stat.st_dev)) {
+                continue;
+            }
             match self.add_watch(&dir, path.as_os_str().is_empty()) {
                 Ok(watch) => {
                     if !self.tree().set_watch(node, watch) {
@@ -431,7 +437,7 @@ impl<'a> Session<'a> {
             }
             for name in self.directories_in(&dir, &full, &path) {
                 // It is not mirrored either.
-                if too_long(&path.join(&name)) {
+                if self.reach.is_too_long(&path.join(&name)) {
                     continue;
                 }
                 stack.extend(self.tree().child_or_new(node, &name));

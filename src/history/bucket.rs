@@ -8,6 +8,10 @@ use chrono::{NaiveDateTime, Timelike};
 /// The directory beside the mirrors that holds all history.
 pub const HISTORY_DIR: &str = "history-backup";
 
+/// The longest place of a bucket from the module root on without the source's name, in bytes:
+/// `/history-backup//YYYY-MM-DD/HHMMSS-NNNNNNNNNN/`.
+pub const LONGEST_PLACE: usize = HISTORY_DIR.len() + 33;
+
 /// One history directory: `YYYY-MM-DD/HHMMSS[-n]`, in local time of the host that runs.
 ///
 /// The characters of its name are those that no rsync version escapes or expands in an option value.

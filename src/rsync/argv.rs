@@ -68,6 +68,10 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
             None => command.env("RSYNC_PASSWORD", ""),
         };
     }
+    if mirror.source.one_file_system {
+        // The directories on which others are mounted are made, and what the mirror has in them stays.
+        command.arg("--one-file-system");
+    }
     if let Some(rate) = mirror.rsync.bwlimit {
         // In units of 1024 bytes; 0 would mean no limit.
         command.arg(format!("--bwlimit={}", (rate / 1024 / options.clients as u64).max(1)));

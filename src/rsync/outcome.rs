@@ -162,7 +162,10 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
             permanent(Exit::Unreachable, "the target's directory is missing")
         }
         Some(11) => aborted(Exit::Failed, "reading or writing files failed"),
-        Some(_) => permanent(Exit::Failed, ""),
+        // A command line or a protocol that one of the two does not understand.
+        Some(1 | 2) => permanent(Exit::Failed, ""),
+        // Not one that is known to come up, so it may not come up again.
+        Some(code) => aborted(Exit::Failed, &format!("rsync ended with {code}")),
         None => aborted(Exit::Failed, "rsync was killed by a signal"),
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use chrono::NaiveDateTime;
 
@@ -17,6 +18,10 @@ use crate::mirror::Mirror;
 /// Those of the file that remembers the last claim.
 pub fn claim(state: &StateDir, mirror: &Mirror, now: NaiveDateTime) -> io::Result<Bucket> {
     let path = state.dir("buckets")?.join(mirror.id());
+    claim_in(&path, now).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+}
+
+fn claim_in(path: &Path, now: NaiveDateTime) -> io::Result<Bucket> {
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     file.lock()?;
     let mut last = Vec::new();
@@ -31,4 +36,28 @@ pub fn claim(state: &StateDir, mirror: &Mirror, now: NaiveDateTime) -> io::Resul
     file.write_all(note.as_bytes())?;
     file.set_len(note.len() as u64)?;
     Ok(bucket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use std::fs;
+
+    #[test]
+    fn a_damaged_or_lost_note_stops_nothing_and_gives_no_name_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("note");
+        let now = DateTime::from_timestamp(1_790_000_000, 0).unwrap().naive_utc();
+        let first = claim_in(&path, now).unwrap();
+        let mut seen = vec![first];
+        for damage in [&b""[..], b"\xff\xfe\0", b"2026-13-99/000000\n", &[b'x'; 5000]] {
+            fs::write(&path, damage).unwrap();
+            let bucket = claim_in(&path, now).unwrap();
+            assert!(!seen.contains(&bucket), "{bucket} twice");
+            seen.push(bucket);
+            let next = claim_in(&path, now).unwrap();
+            assert_eq!(next.number, bucket.number + 1, "the note is mended");
+        }
+    }
 }

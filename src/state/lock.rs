@@ -60,7 +60,7 @@ impl Lock {
         wait: Duration,
         give_up: impl Fn() -> bool,
     ) -> Result<Lock, Failure> {
-        let failed = |e: io::Error| Failure::new(Exit::Failed, format!("{mirror}: lock file: {e}"));
+        let failed = |e: io::Error| Failure::new(Exit::Failed, format!("{mirror}: {e}"));
         let mut file = open(state, mirror, kind).map_err(failed)?;
         let deadline = Instant::now() + wait.max(LEAST_WAIT);
         loop {
@@ -137,5 +137,6 @@ pub fn is_held(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<bool
 
 fn open(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<File> {
     let path: PathBuf = state.dir("locks")?.join(format!("{}.{kind}", mirror.id()));
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    file.map_err(|e| io::Error::new(e.kind(), format!("lock file {}: {e}", path.display())))
 }

@@ -62,7 +62,8 @@ impl StateDir {
     /// Those of making a directory.
     pub fn dir(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
-        make_private_dir(&path)?;
+        make_private_dir(&path)
+            .map_err(|e| io::Error::new(e.kind(), format!("state directory {}: {e}", path.display())))?;
         Ok(path)
     }
 }

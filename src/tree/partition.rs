@@ -121,13 +121,13 @@ mod tests {
 
     /// A tree in which directory `i + 1` is below one of those before it, chosen by the number.
     fn census(shape: &[(u32, u32)]) -> Census {
-        let mut directories = vec![Directory { parent: 0, name: OsString::new().into(), entries: 3 }];
+        let mut directories = vec![Directory { parent: 0, name: OsString::new().into(), entries: 3, bytes: 0 }];
         for (above, entries) in shape {
             let parent = above % u32::try_from(directories.len()).unwrap();
             let name = OsString::from(directories.len().to_string()).into();
-            directories.push(Directory { parent, name, entries: *entries });
+            directories.push(Directory { parent, name, entries: *entries, bytes: 0 });
         }
-        Census { directories, unreadable: vec![] }
+        Census { directories, unreadable: vec![], mounts: vec![] }
     }
 
     fn shape() -> impl Strategy<Value = Vec<(u32, u32)>> {

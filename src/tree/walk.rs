@@ -1,9 +1,11 @@
 //! The parallel walk: every directory of a source with the number of its entries. Nothing is kept of single files, so
 //! that the memory needed depends on the number of directories only.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeSet;
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,8 +14,7 @@ use rayon::Scope;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
-use super::exclude::Excludes;
-use super::too_long;
+use super::Reach;
 
 /// A directory of the source.
 #[derive(Debug, Clone)]
@@ -24,6 +25,45 @@ pub struct Directory {
     pub name: Box<OsStr>,
     /// How many entries it has, of whatever type, excluded ones left out.
     pub entries: u32,
+    /// What the visitor made of them.
+    pub bytes: u64,
+}
+
+impl Directory {
+    fn new(parent: u32, name: &OsStr) -> Self {
+        Directory { parent, name: name.into(), entries: 0, bytes: 0 }
+    }
+}
+
+/// An entry of a directory that is being walked. What is excluded is never seen.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// The open directory.
+    pub dir: BorrowedFd<'a>,
+    /// The directory's path, relative to the root.
+    pub path: &'a Path,
+    /// The entry's name.
+    pub name: &'a CStr,
+    /// What it is.
+    pub kind: FileType,
+}
+
+/// Looks at an entry, on whatever thread finds it, and tells how many bytes it counts for.
+pub type Visit<'a> = dyn Fn(&Entry<'_>) -> u64 + Sync + 'a;
+
+/// Counts nothing, which spares a system call per entry.
+#[must_use]
+pub fn no_bytes(_: &Entry<'_>) -> u64 {
+    0
+}
+
+/// Counts the size of files, and nothing for what cannot be looked at.
+#[must_use]
+pub fn size(entry: &Entry<'_>) -> u64 {
+    let stat = (entry.kind == FileType::RegularFile)
+        .then(|| rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW).ok())
+        .flatten();
+    stat.and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or_default()
 }
 
 /// All directories of a source. Each comes after the one above it; the first is the root.
@@ -33,6 +73,8 @@ pub struct Census {
     pub directories: Vec<Directory>,
     /// Directories that could not be read, or not to their end.
     pub unreadable: Vec<(PathBuf, String)>,
+    /// Those of the directories that are on another device than the one above: something is mounted there.
+    pub mounts: Vec<u32>,
 }
 
 impl Census {
@@ -53,6 +95,25 @@ impl Census {
     pub fn entries(&self) -> u64 {
         self.directories.iter().map(|directory| u64::from(directory.entries)).sum()
     }
+
+    /// What the visitor made of all entries.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.directories.iter().map(|directory| directory.bytes).sum()
+    }
+
+    /// Forgets the directories where something else is mounted; the walk did not go below them.
+    fn forget_mounts(&mut self) {
+        if self.mounts.is_empty() {
+            return;
+        }
+        let gone: BTreeSet<u32> = self.mounts.drain(..).collect();
+        let moved = |index: u32| index - u32::try_from(gone.range(..index).count()).unwrap_or_default();
+        let old = std::mem::take(&mut self.directories);
+        let kept = (0_u32..).zip(old).filter(|(index, _)| !gone.contains(index));
+        self.directories =
+            kept.map(|(_, directory)| Directory { parent: moved(directory.parent), ..directory }).collect();
+    }
 }
 
 /// Why a directory with a long path is not looked at.
@@ -61,60 +122,69 @@ const TOO_LONG: &str = "its path is too long for rsync and the history";
 /// Entries are read in portions of this size, in bytes.
 const BUFFER: usize = 32 * 1024;
 
-/// Walks the tree below `root` on all cores. Excluded directories are not entered, symbolic links not followed.
+/// Walks the tree on all cores. What is out of reach is not entered, symbolic links are not followed.
 ///
 /// # Errors
 /// When the root cannot be read. What cannot be read below it is noted in the census.
-pub fn census(root: &Path, excludes: &Excludes) -> io::Result<Census> {
-    let walk = Walk { root, excludes, census: Mutex::default() };
-    walk.lock().directories.push(Directory { parent: 0, name: OsString::new().into(), entries: 0 });
-    let top = open(root, OFlags::empty())?;
-    drop(top);
-    rayon::scope(|scope| walk.directory(scope, 0, Path::new("")));
-    Ok(walk.census.into_inner().unwrap_or_else(PoisonError::into_inner))
+pub fn census(reach: Reach<'_>, visit: &Visit<'_>) -> io::Result<Census> {
+    let walk = Walk { reach, visit, census: Mutex::default() };
+    walk.lock().directories.push(Directory::new(0, OsStr::new("")));
+    let device = rustix::fs::fstat(open(reach.root, OFlags::empty())?)?.st_dev;
+    rayon::scope(|scope| walk.directory(scope, 0, Path::new(""), device));
+    let mut census = walk.census.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if reach.stays_on_one_device() {
+        census.forget_mounts();
+    }
+    Ok(census)
 }
 
 struct Walk<'a> {
-    root: &'a Path,
-    excludes: &'a Excludes,
+    reach: Reach<'a>,
+    visit: &'a Visit<'a>,
     census: Mutex<Census>,
 }
 
 impl<'a> Walk<'a> {
-    fn directory<'scope>(&'scope self, scope: &Scope<'scope>, index: u32, path: &Path)
+    fn directory<'scope>(&'scope self, scope: &Scope<'scope>, index: u32, path: &Path, above: u64)
     where
         'a: 'scope,
     {
-        let mut entries = 0;
-        let mut names = Vec::new();
-        let read = self.read(path, &mut entries, &mut names);
+        let mut found = Found { device: above, ..Found::default() };
+        let read = self.read(path, &mut found);
         let first = {
             let mut census = self.lock();
-            census.directories[index as usize].entries = entries;
+            let directory = &mut census.directories[index as usize];
+            (directory.entries, directory.bytes) = (found.entries, found.bytes);
+            if found.device != above {
+                census.mounts.push(index);
+            }
             match read {
                 // In the second case it was removed in the meantime.
                 Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(e) => census.unreadable.push((path.to_owned(), e.to_string())),
             }
             let first = u32::try_from(census.directories.len()).unwrap_or(u32::MAX);
-            let new = names.iter().map(|name| Directory { parent: index, name: name.as_os_str().into(), entries: 0 });
-            census.directories.extend(new);
+            census.directories.extend(found.names.iter().map(|name| Directory::new(index, name)));
             first
         };
-        for (child, name) in (first..).zip(names) {
+        for (child, name) in (first..).zip(found.names) {
             let path = path.join(name);
-            if too_long(&path) {
+            if self.reach.is_too_long(&path) {
                 self.lock().unreadable.push((path, TOO_LONG.to_owned()));
                 continue;
             }
-            scope.spawn(move |scope| self.directory(scope, child, &path));
+            scope.spawn(move |scope| self.directory(scope, child, &path, found.device));
         }
     }
 
-    /// Counts the entries of a directory and collects the names of the directories among them.
-    fn read(&self, path: &Path, entries: &mut u32, names: &mut Vec<OsString>) -> Result<(), Errno> {
+    /// Reads a directory, unless it is out of reach.
+    fn read(&self, path: &Path, found: &mut Found) -> Result<(), Errno> {
         let no_follow = if path.as_os_str().is_empty() { OFlags::empty() } else { OFlags::NOFOLLOW };
-        let dir = open(&self.root.join(path), no_follow)?;
+        let dir = open(&self.reach.root.join(path), no_follow)?;
+        found.device = rustix::fs::fstat(&dir)?.st_dev;
+        if self.reach.is_elsewhere(found.device) {
+            return Ok(());
+        }
         let mut buffer = vec![MaybeUninit::<u8>::uninit(); BUFFER];
         let mut reader = RawDir::new(&dir, &mut buffer);
         while let Some(entry) = reader.next() {
@@ -123,21 +193,21 @@ impl<'a> Walk<'a> {
             if name == "." || name == ".." {
                 continue;
             }
-            let is_dir = match entry.file_type() {
-                FileType::Directory => true,
+            let kind = match entry.file_type() {
                 // Some file systems do not tell.
-                FileType::Unknown => {
-                    let stat = rustix::fs::statat(&dir, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
-                    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-                }
-                _ => false,
+                FileType::Unknown => rustix::fs::statat(&dir, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+                    .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+                kind => kind,
             };
-            if !self.excludes.is_empty() && self.excludes.excludes_entry(&path.join(name), is_dir) {
+            let is_dir = kind == FileType::Directory;
+            let excludes = self.reach.excludes;
+            if !excludes.is_empty() && excludes.excludes_entry(&path.join(name), is_dir) {
                 continue;
             }
-            *entries += 1;
+            found.entries += 1;
+            found.bytes += (self.visit)(&Entry { dir: dir.as_fd(), path, name: entry.file_name(), kind });
             if is_dir {
-                names.push(name.to_owned());
+                found.names.push(name.to_owned());
             }
         }
         Ok(())
@@ -146,6 +216,16 @@ impl<'a> Walk<'a> {
     fn lock(&self) -> MutexGuard<'_, Census> {
         self.census.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one directory holds.
+#[derive(Default)]
+struct Found {
+    device: u64,
+    entries: u32,
+    bytes: u64,
+    /// Of the directories in it.
+    names: Vec<OsString>,
 }
 
 fn open(path: &Path, more: OFlags) -> Result<rustix::fd::OwnedFd, Errno> {
@@ -159,29 +239,54 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use crate::tree::exclude::Excludes;
+
+    fn reach<'a>(root: &'a Path, excludes: &'a Excludes) -> Reach<'a> {
+        Reach { root, excludes, longest_directory: 3000, device: None }
+    }
+
+    #[test]
+    fn a_directory_with_a_mount_is_forgotten_and_the_others_keep_their_places() {
+        let below = |parent, name: &str| Directory::new(parent, OsStr::new(name));
+        let directories =
+            vec![below(0, ""), below(0, "mnt"), below(0, "a"), below(2, "b"), below(3, "mnt2"), below(3, "c")];
+        let mut census = Census { directories, unreadable: vec![], mounts: vec![4, 1] };
+        census.forget_mounts();
+        let paths: Vec<PathBuf> = (0..4).map(|index| census.path(index)).collect();
+        assert_eq!((census.directories.len(), paths), (4, ["", "a", "a/b", "a/b/c"].map(PathBuf::from).to_vec()));
+    }
+
     #[test]
     fn every_directory_is_counted_once_and_links_are_not_followed() {
         let root = tempfile::tempdir().unwrap();
         for dir in ["a/b/c", "empty", "left out/deep", "\n"] {
             fs::create_dir_all(root.path().join(dir)).unwrap();
         }
-        for file in ["f", "a/f", "a/b/f", "a/b/c/f", "a/b/c/g", "left out/f", "a/x.tmp"] {
-            fs::write(root.path().join(file), "").unwrap();
+        for (file, text) in [
+            ("f", ""),
+            ("a/f", "12"),
+            ("a/b/f", "34"),
+            ("a/b/c/f", "5"),
+            ("a/b/c/g", "6"),
+            ("left out/f", "7"),
+            ("a/x.tmp", "8"),
+        ] {
+            fs::write(root.path().join(file), text).unwrap();
         }
         symlink("a", root.path().join("link")).unwrap();
         let excludes = Excludes::new(&["/left out/", "*.tmp"]).unwrap();
-        let census = census(root.path(), &excludes).unwrap();
+        let census = census(reach(root.path(), &excludes), &size).unwrap();
         let found: BTreeMap<PathBuf, u32> = (0..u32::try_from(census.directories.len()).unwrap())
             .map(|index| (census.path(index), census.directories[index as usize].entries))
             .collect();
         let expected = [("", 5), ("a", 2), ("a/b", 2), ("a/b/c", 2), ("empty", 0), ("\n", 0)];
         assert_eq!(found, expected.map(|(path, entries)| (PathBuf::from(path), entries)).into());
-        assert_eq!(census.entries(), 11);
+        assert_eq!((census.entries(), census.bytes()), (11, 6));
         assert!(census.unreadable.is_empty());
     }
 
     #[test]
     fn a_root_that_cannot_be_read_is_an_error() {
-        assert!(census(Path::new("/nonexistent"), &Excludes::default()).is_err());
+        assert!(census(reach(Path::new("/nonexistent"), &Excludes::default()), &no_bytes).is_err());
     }
 }

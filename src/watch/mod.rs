@@ -85,6 +85,8 @@ pub struct Outcome {
 
 /// How often it is looked whether all is idle, or a source has ended.
 const TICK: Duration = Duration::from_millis(20);
+/// Even with nothing to send, the workers need a moment to end.
+const LEAST_TIME_TO_END: Duration = Duration::from_millis(500);
 
 impl Engine<'_> {
     /// Mirrors changes until a bound is reached or a signal arrives.
@@ -178,7 +180,7 @@ impl Engine<'_> {
         for queue in queues {
             queue.close();
         }
-        let mut until = Some(deadline);
+        let mut until = Some(deadline.max(Instant::now() + LEAST_TIME_TO_END));
         while outcome.exits.len() < queues.len() {
             if !outcome.wait(news, until) {
                 error!("not everything could be sent within --drain-timeout");

@@ -18,7 +18,7 @@ use crate::executor::{Executor, Tally};
 use crate::exit::Exit;
 use crate::guard;
 use crate::mirror::Mirror;
-use crate::pass;
+use crate::pass::{self, Patience};
 use crate::report::text::{self, bytes, count};
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
@@ -26,6 +26,7 @@ use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::output::Change;
 use crate::state::StateDir;
 use crate::state::lock::{self, Kind, Lock};
+use crate::tree::Reach;
 use crate::tree::exclude::Excludes;
 
 /// What a worker works with.
@@ -166,9 +167,13 @@ impl Worker<'_> {
                 continue;
             }
             let on_item = self.on_item;
-            let (outcome, tally) = pass::run(&mut self.executor, self.children, &|c, p| on_item(mirror, c, p));
-            if !matches!(outcome, Outcome::Stopped | Outcome::Aborted(_)) {
-                lock.into_iter().for_each(Lock::end);
+            let (outcome, tally) = {
+                let on_item = |change, path: &Path| on_item(mirror, change, path);
+                pass::run(&mut self.executor, self.children, Patience::None, &on_item)
+            };
+            match lock {
+                Ok(lock) if !matches!(outcome, Outcome::Stopped | Outcome::Aborted(_)) => lock.end(),
+                lock => drop(lock),
             }
             match outcome {
                 Outcome::Done => progress.caught_up = true,
@@ -185,6 +190,7 @@ impl Worker<'_> {
                 self.succeeded(progress);
                 info!("{mirror}: caught up: {}", told(tally, begun));
             } else {
+                // The lock is free by now: while this waits, others may find out for themselves what is wrong.
                 // It does what it can, which is to wait.
                 self.queue.set_busy(false);
                 let wait = progress.hold.map_or(LOOK_AGAIN, |hold| hold.saturating_duration_since(Instant::now()));
@@ -237,7 +243,7 @@ impl Worker<'_> {
         let mirror = self.executor.mirror();
         // To be known before the changes are looked at: a pass that starts later sees at least as much.
         let pass_was_running = self.pass_is_running();
-        let plan = plan::plan(&mirror.source.path, batch, &self.excludes);
+        let plan = plan::plan(Reach::of(mirror, &self.excludes), batch);
         self.leave_out(progress, plan.too_long);
         let on_item = self.on_item;
         let (mut outcome, mut tally) = self.executor.run(&plan.scopes, &self.patterns, &|c, p| on_item(mirror, c, p));

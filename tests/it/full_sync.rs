@@ -443,3 +443,85 @@ fn a_lost_state_directory_loses_no_version() {
     let kept: Vec<Vec<u8>> = history(&daemon).into_iter().map(|(_, content)| content).collect();
     assert_eq!(kept, ["0", "1", "2", "3", "4"].map(|version| version.as_bytes().to_vec()));
 }
+
+#[test]
+fn long_roots_leave_less_room_for_what_is_inside() {
+    let place = Place::new();
+    let long = |root: &Path, levels: usize| (0..levels).fold(root.to_owned(), |path, _| path.join("r".repeat(200)));
+    let inside = |depth: usize| (0..depth).map(|_| "d".repeat(200)).collect::<PathBuf>();
+    for (source, target) in [
+        (long(&place.dir.path().join("deep source"), 16), place.dir.path().join("t1")),
+        (place.source(), long(&place.dir.path().join("deep target"), 16)),
+    ] {
+        fs::create_dir_all(source.join(inside(3))).unwrap();
+        fs::create_dir_all(&target).unwrap();
+        fs::write(source.join("f"), "f").unwrap();
+        fs::write(source.join(inside(1)).join("g"), "g").unwrap();
+        let state = place.dir.path().join("state");
+        let run = || {
+            let sersync = Sersync::new(&["full-sync", "--from"]).arg(&source).arg("--to").arg(target.join("name"));
+            sersync.state_dir(&state).run()
+        };
+        run().code(3).stderr_has("too long for rsync");
+        fs::write(source.join("f"), "changed").unwrap();
+        fs::remove_file(source.join(inside(1)).join("g")).unwrap();
+        run().code(3).stderr_has("too long for rsync");
+        assert_eq!(fs::read(target.join("name/f")).unwrap(), b"changed");
+        assert!(!target.join("name").join(inside(1)).join("g").exists(), "deleted, with its version in the history");
+        fs::remove_dir_all(&target).unwrap();
+    }
+}
+
+#[test]
+fn an_empty_variable_and_a_vanished_current_directory_stop_nothing() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    place.command("full-sync", &daemon).env("SERSYNC_CONFIG", "").run().code(0).silent();
+    let gone = place.dir.path().join("gone");
+    let script = format!("mkdir -p '{0}' && cd '{0}' && rmdir '{0}' && exec \"$@\"", gone.display());
+    let run = |from: &Path| {
+        let sersync = Sersync::of("sh", &["-c", &script, "sh", env!("CARGO_BIN_EXE_sersync"), "full-sync", "--from"]);
+        let sersync = sersync.arg(from).arg("--to").arg(daemon.url("name")).arg("--password-file");
+        sersync.arg(daemon.password_file()).state_dir(&place.dir.path().join("state")).run()
+    };
+    run(&place.source()).code(0).silent();
+    run(Path::new("relative")).code(1).stderr_has("use absolute paths");
+}
+
+#[test]
+fn a_file_in_the_way_of_the_state_is_named() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let locks = place.dir.path().join("state/locks");
+    fs::create_dir(place.dir.path().join("state")).unwrap();
+    fs::write(&locks, "").unwrap();
+    let output = place.command("full-sync", &daemon).run().code(1);
+    assert!(output.stderr.contains(&locks.display().to_string()), "{output}");
+}
+
+#[test]
+fn what_is_excluded_stays_in_a_local_directory_too() {
+    let place = Place::new();
+    for dir in ["src/d", "target/name/d/sub"] {
+        fs::create_dir_all(place.dir.path().join(dir)).unwrap();
+    }
+    for file in ["src/d/f", "src/keep", "target/name/d/own.tmp", "target/name/d/sub/own.tmp"] {
+        fs::write(place.dir.path().join(file), "f").unwrap();
+    }
+    let path = |name: &str| place.dir.path().join(name);
+    let text = format!(
+        "[targets.t]\npath = '{}'\n[sources.name]\npath = '{}'\ntargets = ['t']\nexclude = ['*.tmp']\n",
+        path("target").display(),
+        path("src").display()
+    );
+    let config = config(&place.dir, &text);
+    let run = || Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&path("state")).run();
+    run().code(0);
+    assert!(path("target/name/d/f").exists());
+    fs::remove_dir_all(path("src/d")).unwrap();
+    run();
+    assert!(!path("target/name/d/f").exists());
+    assert!(path("target/name/d/own.tmp").exists() && path("target/name/d/sub/own.tmp").exists());
+}

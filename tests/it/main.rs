@@ -7,6 +7,7 @@ mod excludes;
 mod full_sync;
 mod generated;
 mod logging;
+mod mounts;
 mod parallel;
 mod scenarios;
 mod storm;

@@ -525,3 +525,31 @@ fn what_is_excluded_stays_when_its_directory_is_deleted_live() {
         assert_eq!(fs::read(mirror(&daemon).join("d/sub/kept.tmp")).unwrap(), b"only here");
     }
 }
+
+#[test]
+fn a_pass_beside_it_finds_out_for_itself_that_the_daemon_is_dead() {
+    let mut daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    daemon.stop();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    running.wait_for_log("trying again", SOON);
+    place.command("full-sync", &daemon).run().code(10).stderr_has("cannot be reached");
+    daemon.start();
+    running.wait_for_log("caught up", LATER);
+    running.terminate().signal(Signal::TERM);
+    assert_same(&place.source(), &mirror(&daemon));
+}
+
+#[test]
+fn without_time_to_drain_and_nothing_to_send_it_ends_in_order() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    for _ in 0..2 {
+        let output = watch(&place, &config).args(&["--until-idle", "50ms", "--drain-timeout", "0s"]).run().code(0);
+        assert!(!output.stderr.contains("error") && !output.stderr.contains("cut off"), "{output}");
+    }
+    assert_same(&place.source(), &mirror(&daemon));
+}

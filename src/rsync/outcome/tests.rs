@@ -16,6 +16,7 @@ fn mirror(endpoint: Endpoint) -> Mirror {
         exclude: vec![],
         watch_exclude: vec![],
         marker: None,
+        one_file_system: true,
     };
     let rsync = Rsync {
         user: None,
@@ -90,7 +91,7 @@ fn failures_of_whole_jobs() {
         ),
         (30, "", ("aborted", Exit::Unreachable)),
         (35, "", ("transient", Exit::Unreachable)),
-        (99, "", ("permanent", Exit::Failed)),
+        (99, "", ("aborted", Exit::Failed)),
         (0, "", ("done", Exit::Done)),
     ];
     for (code, stderr, expected) in cases {

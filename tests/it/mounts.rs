@@ -1,0 +1,106 @@
+//! Sources with other file systems mounted inside: what is mounted, or is not, never deletes anything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::full_sync::Place;
+use crate::support::daemon::Rsyncd;
+use crate::support::sersync::{Sersync, config};
+use crate::support::tree::{assert_same, wait_until_same};
+use crate::support::{SOON, is_root, skip};
+
+/// A file system in memory, mounted while this lives.
+pub(crate) struct Mount(PathBuf);
+
+impl Mount {
+    /// Nothing when this user cannot mount; the test is reported as skipped then, and has to return.
+    pub(crate) fn tmpfs(on: &Path) -> Option<Mount> {
+        if !is_root() {
+            skip("only root can mount a file system");
+            return None;
+        }
+        let status = Command::new("mount").args(["-t", "tmpfs", "sersync-test"]).arg(on).status().expect("mount");
+        assert!(status.success(), "mount: {status}");
+        Some(Mount(on.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg("-l").arg(&self.0).status().expect("umount");
+        assert!(status.success() || std::thread::panicking(), "umount: {status}");
+    }
+}
+
+fn configured(place: &Place, daemon: &Rsyncd, more: &str) -> PathBuf {
+    let text = format!(
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\n[watch]\ndelay = '50ms'\n[full-sync]\nmax-delete = '100%'\n\
+         [targets.t]\nmodule = 'mod'\nhosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\n{more}",
+        daemon.password_file().display(),
+        daemon.port(),
+        place.source().display(),
+    );
+    config(&place.dir, &text)
+}
+
+fn run(place: &Place, command: &str, config: &Path) -> Sersync {
+    Sersync::new(&[command, "-v", "-c"]).arg(config).state_dir(&place.dir.path().join("state"))
+}
+
+#[test]
+fn by_default_other_file_systems_are_not_entered_and_what_the_mirror_has_there_stays() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let mount_point = place.source().join("a/mnt");
+    fs::create_dir_all(&mount_point).unwrap();
+    fs::write(mount_point.join("below"), "from before").unwrap();
+    let config = configured(&place, &daemon, "");
+    run(&place, "full-sync", &config).run().code(0);
+    assert_same(&place.source(), &daemon.module_path().join("name"));
+    let Some(mount) = Mount::tmpfs(&mount_point) else { return };
+    fs::write(mount_point.join("elsewhere"), "of another file system").unwrap();
+    fs::write(place.source().join("a/new"), "new").unwrap();
+    let mirror = daemon.module_path().join("name");
+    let check = |when: &str| {
+        assert!(!mirror.join("a/mnt/elsewhere").exists(), "{when}");
+        assert!(mirror.join("a/mnt/below").exists(), "{when}");
+    };
+    run(&place, "full-sync", &config).run().code(0);
+    check("after a pass");
+    let running = run(&place, "watch", &config).spawn();
+    running.wait_for_log("caught up", SOON);
+    fs::write(mount_point.join("more elsewhere"), "x").unwrap();
+    // The directory of the mount is touched from outside, and its neighbours change.
+    fs::rename(place.source().join("a"), place.source().join("b")).unwrap();
+    fs::rename(place.source().join("b"), place.source().join("a")).unwrap();
+    fs::write(place.source().join("a/last"), "last").unwrap();
+    wait_until_same(&place.source().join("a/last"), &mirror.join("a/last"), SOON);
+    running.terminate().signal(Signal::TERM);
+    assert!(!mirror.join("a/mnt/elsewhere").exists() && !mirror.join("a/mnt/more elsewhere").exists());
+    drop(mount);
+    run(&place, "full-sync", &config).run().code(0);
+    assert_same(&place.source(), &mirror);
+}
+
+#[test]
+fn with_one_file_system_off_everything_is_mirrored() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let mount_point = place.source().join("a/mnt");
+    fs::create_dir_all(&mount_point).unwrap();
+    let Some(_mount) = Mount::tmpfs(&mount_point) else { return };
+    fs::create_dir(mount_point.join("d")).unwrap();
+    fs::write(mount_point.join("d/elsewhere"), "of another file system").unwrap();
+    let config = configured(&place, &daemon, "one-file-system = false\n");
+    run(&place, "full-sync", &config).run().code(0);
+    let mirror = daemon.module_path().join("name");
+    assert_same(&place.source(), &mirror);
+    let running = run(&place, "watch", &config).spawn();
+    running.wait_for_log("caught up", SOON);
+    fs::write(mount_point.join("d/live"), "x").unwrap();
+    wait_until_same(&place.source(), &mirror, SOON);
+    running.terminate().signal(Signal::TERM);
+}
