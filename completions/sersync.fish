@@ -44,6 +44,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l confi
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l checksum -d 'Compare the content of files instead of size and time: everything is read, here and on the mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l json -d 'Print one JSON object per mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s q -l quiet -d 'Say nothing but errors'

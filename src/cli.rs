@@ -120,6 +120,10 @@ pub struct FullSyncArgs {
     #[allow(missing_docs, reason = "clap would show it as help")]
     pub writing: Writing,
 
+    /// Compare the content of files instead of size and time: everything is read, here and on the mirror
+    #[arg(long)]
+    pub checksum: bool,
+
     /// Print one JSON object per mirror
     #[arg(long)]
     pub json: bool,
@@ -180,6 +184,7 @@ const FULL_SYNC_EXAMPLES: &str = "\
 Examples:
   sersync full-sync                         all sources to all their targets
   sersync full-sync file-backup -n          only show what would be done for one source
+  sersync full-sync --checksum              also what changed without a new size or time
   sersync full-sync --from /data/file --to rsync://rsync@10.0.0.2/backup1/file-backup \\
                     --password-file /etc/sersync/rsync.passwd
 

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::history::bucket::Bucket;
 use crate::history::keeper::Keeper;
 use crate::mirror::{Endpoint, Mirror};
-use crate::rsync::argv::{self, JobOptions, MissingArgs};
+use crate::rsync::argv::{self, Compare, JobOptions, MissingArgs};
 use crate::rsync::children::{Children, NotRun};
 use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
 use crate::rsync::output::{self, Change, Line};
@@ -85,6 +85,7 @@ pub struct Executor<'a> {
     mirror: &'a Mirror,
     children: &'a Children,
     mode: Mode,
+    compare: Compare,
     history: Mutex<Keeper>,
     missing_args: MissingArgs,
 }
@@ -94,7 +95,14 @@ impl<'a> Executor<'a> {
     /// changes nothing, and a version number would not tell.
     #[must_use]
     pub fn new(mirror: &'a Mirror, children: &'a Children, mode: Mode, history: Keeper) -> Self {
-        Executor { mirror, children, mode, history: Mutex::new(history), missing_args: MissingArgs::Work }
+        let (history, missing_args) = (Mutex::new(history), MissingArgs::Work);
+        Executor { mirror, children, mode, compare: Compare::Quick, history, missing_args }
+    }
+
+    /// The same executor with another idea of when a file is the same on both sides.
+    #[must_use]
+    pub fn comparing(self, compare: Compare) -> Self {
+        Executor { compare, ..self }
     }
 
     /// The mirror that it works for.
@@ -247,7 +255,8 @@ impl<'a> Executor<'a> {
         on_item: &OnItem<'_>,
     ) -> Outcome {
         let dry_run = self.mode == Mode::DryRun;
-        let options = JobOptions { bucket, exclude, clients, missing_args: self.missing_args, dry_run };
+        let (missing_args, compare) = (self.missing_args, self.compare);
+        let options = JobOptions { bucket, exclude, clients, missing_args, compare, dry_run };
         let mut command = argv::command(self.mirror, scope, options);
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         tally.runs += 1;

@@ -24,6 +24,7 @@ use crate::mirror::Mirror;
 use crate::pass::{self, Patience};
 use crate::report::summary::Summary;
 use crate::report::{self, text};
+use crate::rsync::argv::Compare;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Outcome, SETTLE};
 use crate::rsync::output::Change;
@@ -136,7 +137,8 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children)
         0 => Keeper::none(),
         _ => Keeper::new(setup.state.clone(), Duration::MAX),
     };
-    let mut executor = Executor::new(mirror, children, mode, history);
+    let compare = if args.checksum { Compare::Content } else { Compare::Quick };
+    let mut executor = Executor::new(mirror, children, mode, history).comparing(compare);
     let (outcome, tally) = pass::run(&mut executor, children, Patience::Some, &|change, path| match mode {
         Mode::DryRun => list(mirror, args.json, change, path),
         Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),

@@ -19,6 +19,15 @@ pub enum MissingArgs {
     Broken,
 }
 
+/// When a file counts as the same on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    /// When its size and its modification time are the same: nothing has to be read.
+    Quick,
+    /// When its content is the same: both sides read everything.
+    Content,
+}
+
 /// How one job is run.
 #[derive(Debug, Clone, Copy)]
 pub struct JobOptions<'a> {
@@ -30,6 +39,8 @@ pub struct JobOptions<'a> {
     pub clients: usize,
     /// What the endpoint can do.
     pub missing_args: MissingArgs,
+    /// When a file is left as it is.
+    pub compare: Compare,
     /// Report only.
     pub dry_run: bool,
 }
@@ -78,6 +89,9 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
     }
     command.args(options.exclude.iter().map(|pattern| option("--exclude=", pattern)));
     command.args(&mirror.rsync.extra_args);
+    if options.compare == Compare::Content {
+        command.arg("--checksum");
+    }
     if options.dry_run {
         command.arg("--dry-run");
     }

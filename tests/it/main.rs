@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
 mod bad_input;
+mod checksum;
 mod config_errors;
 mod excludes;
 mod full_sync;
