@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::report::text;
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
-use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble};
+use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::probe;
 use crate::scope::Scope;
 use crate::tree::Reach;
@@ -53,16 +53,24 @@ pub fn run(
             return (Outcome::Permanent(Trouble { exit: Exit::Unreachable, why }), Tally::default());
         }
     };
+    let hard_links = mirror.rsync.attributes.hard_links;
     let jobs = match mirror.rsync.jobs {
+        _ if hard_links => 1,
         Jobs::Fixed(jobs) => jobs,
         Jobs::Auto => partition::worthwhile(&census, || probe::clients_for(mirror)),
     };
     let Partition { glue, parts } = partition::partition(&census, jobs);
     debug!("{mirror}: {} entries in {} parts", census.entries(), parts.len());
+    if hard_links {
+        info!(
+            "{mirror}: one rsync compares the whole source, since `hard-links` is set: several would not see all links"
+        );
+    }
     let mut pass = Pass {
         exclude: mirror.source.exclude.iter().map(OsString::from).collect(),
         given_up: Failing::default(),
         tally: Tally::default(),
+        hard_links,
         waits: patience == Patience::Some,
         children,
         on_item,
@@ -85,6 +93,8 @@ struct Pass<'a> {
     /// What no further attempt can mend.
     given_up: Failing,
     tally: Tally,
+    /// Whether links are kept, which only a run over the whole source can do.
+    hard_links: bool,
     /// Whether an endpoint that fails is worth waiting for.
     waits: bool,
     children: &'a Children,
@@ -112,7 +122,12 @@ impl Pass<'_> {
                         self.give_up_unreadable(paths);
                         again.push(scope);
                     }
-                    Outcome::Partial(paths) if paths.unattributed.is_empty() && !paths.deletions_skipped => {
+                    // A path that is sent by itself loses its links to others. What vanished is mostly gone for good.
+                    Outcome::Partial(paths)
+                        if paths.unattributed.is_empty()
+                            && !paths.deletions_skipped
+                            && (!self.hard_links || paths.paths.values().all(|why| why == VANISHED)) =>
+                    {
                         failing.extend(paths);
                     }
                     Outcome::Partial(_) => {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::settings::{Backend, FullSync, History, Jobs, MaxDelete, Metrics, Rsync, Settings, Start, Watch};
+use super::settings::{
+    Attributes, Backend, FullSync, History, Jobs, MaxDelete, Metrics, Rsync, Settings, Start, Watch,
+};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,6 +33,7 @@ impl Default for Rsync {
             connect_timeout: Duration::from_secs(10),
             bwlimit: None,
             jobs: Jobs::Auto,
+            attributes: Attributes::default(),
             extra_args: Vec::new(),
         }
     }

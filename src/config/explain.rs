@@ -66,6 +66,7 @@ fn wrong_type(rest: &str, keys: &[String]) -> String {
     let expected = match expected {
         "a string" => "text in quotes",
         "i64" => "a whole number",
+        "a boolean" => "true or false without quotes",
         "a sequence" => "a list",
         // Everything else that can be expected is a table of its own.
         _ if keys.len() == 1 && matches!(section, "targets" | "sources") => {

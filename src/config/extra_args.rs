@@ -24,9 +24,6 @@ const ALLOWED: &[Allowed] = &[
     Allowed("--sparse", &["-S"], false),
     Allowed("--preallocate", &[], false),
     Allowed("--fsync", &[], false),
-    Allowed("--hard-links", &["-H"], false),
-    Allowed("--acls", &["-A"], false),
-    Allowed("--xattrs", &["-X"], false),
     Allowed("--executability", &["-E"], false),
     Allowed("--atimes", &["-U"], false),
     Allowed("--omit-dir-times", &["-O"], false),
@@ -36,7 +33,6 @@ const ALLOWED: &[Allowed] = &[
     Allowed("--chown", &[], true),
     Allowed("--usermap", &[], true),
     Allowed("--groupmap", &[], true),
-    Allowed("--numeric-ids", &[], false),
     Allowed("--fake-super", &[], false),
     Allowed("--no-owner", &["--no-o"], false),
     Allowed("--no-group", &["--no-g"], false),
@@ -98,6 +94,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("it has a key of its own, `timeout`", "--timeout"),
     ("it has a key of its own, `connect-timeout`", "--contimeout"),
     ("it has a key of its own, `bwlimit`", "--bwlimit"),
+    ("it has a key of its own: set `hard-links = true` in [rsync]", "--hard-links -H"),
+    ("it has a key of its own: set `acls = true` in [rsync]", "--acls -A"),
+    ("it has a key of its own: set `xattrs = true` in [rsync]", "--xattrs -X"),
+    ("it has a key of its own: set `numeric-ids = true` in [rsync]", "--numeric-ids"),
     ("the port is part of the host, as in `hosts = [\"10.0.0.3:8730\"]`", "--port"),
     ("this program sets it", "--sockopts --modify-window -@"),
     ("this program quotes what it passes", "--secluded-args --protect-args -s --old-args"),
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn allowed_ones_pass_in_every_spelling() {
         for arg in
-            ["-z", "-zHAX", "--zl=3", "--compress-level=3", "-B1024", "-zB1024", "--chmod=D755,F644", "--no-W", "-4"]
+            ["-z", "-zSE", "--zl=3", "--compress-level=3", "-B1024", "-zB1024", "--chmod=D755,F644", "--no-W", "-4"]
         {
             assert_eq!(check(arg), Ok(()), "{arg}");
         }
@@ -204,6 +204,10 @@ mod tests {
             ("--timeout=3", "`timeout`"),
             ("-L", "symlinks"),
             ("-N", "creation times"),
+            ("-zHAX", "`-H` is refused: it has a key of its own: set `hard-links = true`"),
+            ("--acls", "`acls = true`"),
+            ("-X", "`xattrs = true`"),
+            ("--numeric-ids", "`numeric-ids = true`"),
             ("--remove-source-files", "delete the source"),
         ] {
             let line = check(arg).unwrap_err();
@@ -225,7 +229,7 @@ mod tests {
     #[test]
     fn unknown_ones_are_refused_with_what_is_allowed() {
         assert!(check("--frobnicate").unwrap_err().contains("allowed: `--compress`"));
-        assert!(check("--numeric-id").unwrap_err().contains("did you mean `--numeric-ids`?"));
+        assert!(check("--sparze").unwrap_err().contains("did you mean `--sparse`?"));
         assert!(check("-é").is_err());
     }
 }

@@ -40,8 +40,24 @@ pub struct Rsync {
     pub bwlimit: Option<u64>,
     /// How many rsync clients work for one mirror at the same time.
     pub jobs: Jobs,
+    /// What is kept of files beyond what always is.
+    pub attributes: Attributes,
     /// Further rsync options; each was checked against the list of those that cannot do harm.
     pub extra_args: Vec<String>,
+}
+
+/// What a mirror keeps of files beyond content, permissions, times, owner and group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own, and any of them go together")]
+pub struct Attributes {
+    /// Which names are links to one file. Only one rsync run can see that, so that a pass is not divided.
+    pub hard_links: bool,
+    /// Access control lists.
+    pub acls: bool,
+    /// Extended attributes.
+    pub xattrs: bool,
+    /// Owners and groups by number, not by name.
+    pub numeric_ids: bool,
 }
 
 /// The number of parallel rsync clients per mirror.

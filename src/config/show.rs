@@ -61,6 +61,10 @@ fn rsync(rsync: &Rsync) -> written::Rsync {
             Jobs::Auto => Value::from("auto"),
             Jobs::Fixed(number) => number_or_text(number as u64),
         })),
+        hard_links: Some(rsync.attributes.hard_links),
+        acls: Some(rsync.attributes.acls),
+        xattrs: Some(rsync.attributes.xattrs),
+        numeric_ids: Some(rsync.attributes.numeric_ids),
         extra_args: Some(texts(&rsync.extra_args)),
     }
 }
@@ -139,7 +143,7 @@ fn number_or_text(number: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Backend, History, Host, Metrics, Start};
+    use super::super::settings::{Attributes, Backend, History, Host, Metrics, Start};
     use super::*;
     use crate::config::{EXAMPLE, parse};
     use proptest::prelude::*;
@@ -154,18 +158,29 @@ mod tests {
         r#"(/[a-zé "'\\#=\n]{1,8}[a-z]){1,3}"#.prop_map(PathBuf::from)
     }
 
+    fn any_attributes() -> impl Strategy<Value = Attributes> {
+        any::<[bool; 4]>().prop_map(|[hard_links, acls, xattrs, numeric_ids]| Attributes {
+            hard_links,
+            acls,
+            xattrs,
+            numeric_ids,
+        })
+    }
+
     fn any_rsync() -> impl Strategy<Value = Rsync> {
         let args = prop::sample::subsequence(vec!["-z", "--zl=3", "--chmod=F644"], 0..=3);
         let jobs = prop_oneof![Just(Jobs::Auto), (1usize..99).prop_map(Jobs::Fixed)];
         // A target can replace a user or a password file but not remove it, so that both are set here.
-        ("[a-z# ]{1,9}", any_path(), secs(), secs(), prop::option::of(1u64..), jobs, args).prop_map(
-            |(user, file, timeout, connect_timeout, bwlimit, jobs, args)| Rsync {
+        let ways = (secs(), secs(), prop::option::of(1u64..), jobs, any_attributes(), args);
+        ("[a-z# ]{1,9}", any_path(), ways).prop_map(
+            |(user, file, (timeout, connect_timeout, bwlimit, jobs, attributes, args))| Rsync {
                 user: Some(user),
                 password_file: Some(file),
                 timeout,
                 connect_timeout,
                 bwlimit,
                 jobs,
+                attributes,
                 extra_args: args.into_iter().map(str::to_owned).collect(),
             },
         )

@@ -6,7 +6,9 @@ use std::time::Duration;
 use toml::Value;
 
 use super::error::{Problem, Problems};
-use super::settings::{Backend, FullSync, History, Jobs, MaxDelete, Metrics, Rsync, Settings, Start, Watch};
+use super::settings::{
+    Attributes, Backend, FullSync, History, Jobs, MaxDelete, Metrics, Rsync, Settings, Start, Watch,
+};
 use super::units::{Size, Span};
 use super::{extra_args, names, overlap, paths, suggest, trees, written};
 
@@ -73,6 +75,12 @@ pub(super) fn rsync(problems: &mut Problems, written: Option<&written::Rsync>, b
             .unwrap_or(base.connect_timeout),
         bwlimit: problems.take("bwlimit", written.bwlimit.as_ref(), |text| bwlimit(text)).unwrap_or(base.bwlimit),
         jobs: problems.take("jobs", written.jobs.as_ref(), jobs).unwrap_or(base.jobs),
+        attributes: Attributes {
+            hard_links: written.hard_links.unwrap_or(base.attributes.hard_links),
+            acls: written.acls.unwrap_or(base.attributes.acls),
+            xattrs: written.xattrs.unwrap_or(base.attributes.xattrs),
+            numeric_ids: written.numeric_ids.unwrap_or(base.attributes.numeric_ids),
+        },
         extra_args: extra_args.unwrap_or_else(|| base.extra_args.clone()),
     }
 }

@@ -40,6 +40,10 @@ pub(super) struct Rsync {
     pub(super) connect_timeout: Option<Text>,
     pub(super) bwlimit: Option<Text>,
     pub(super) jobs: Option<Spanned<Value>>,
+    pub(super) hard_links: Option<bool>,
+    pub(super) acls: Option<bool>,
+    pub(super) xattrs: Option<bool>,
+    pub(super) numeric_ids: Option<bool>,
     pub(super) extra_args: Option<Texts>,
 }
 

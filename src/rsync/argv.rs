@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::Command;
 
+use crate::config::settings::Attributes;
 use crate::history::bucket::{Bucket, HISTORY_DIR};
 use crate::mirror::{Endpoint, Mirror};
 use crate::scope::Scope;
@@ -79,6 +80,10 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
             None => command.env("RSYNC_PASSWORD", ""),
         };
     }
+    let Attributes { hard_links, acls, xattrs, numeric_ids } = mirror.rsync.attributes;
+    let switches =
+        [("--hard-links", hard_links), ("--acls", acls), ("--xattrs", xattrs), ("--numeric-ids", numeric_ids)];
+    command.args(switches.iter().filter(|(_, on)| *on).map(|(switch, _)| switch));
     if mirror.source.one_file_system {
         // The directories on which others are mounted are made, and what the mirror has in them stays.
         command.arg("--one-file-system");

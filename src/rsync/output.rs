@@ -72,7 +72,8 @@ pub fn parse(line: &[u8]) -> Line {
         {
             let change = match (update, kind, rest[0]) {
                 (_, _, b'+') => Change::Create,
-                (b'<' | b'>', _, _) | (_, b'L' | b'D' | b'S', _) if *update != b'.' => Change::Update,
+                // A file in the place of which a link was put ("h") is in the bucket, as one that was overwritten.
+                (b'<' | b'>' | b'h', _, _) | (_, b'L' | b'D' | b'S', _) if *update != b'.' => Change::Update,
                 _ => Change::Attributes,
             };
             (change, &rest[9..])
@@ -127,6 +128,8 @@ mod tests {
             (".f...p..... 3 x", item(Change::Attributes, 0, "x")),
             ("cLc.t...... 4 link", item(Change::Update, 0, "link")),
             (".L..t...... 4 link", item(Change::Attributes, 0, "link")),
+            ("hf+++++++++ 9 second name", item(Change::Create, 0, "second name")),
+            ("hf......... 9 second name", item(Change::Update, 0, "second name")),
             ("cS+++++++++ 0 fifo", item(Change::Create, 0, "fifo")),
             ("*deleting   0 a/b/f", item(Change::Delete, 0, "a/b/f")),
             ("*deleting   0  two spaces", item(Change::Delete, 0, " two spaces")),

@@ -11,7 +11,7 @@ use crate::support::tree::assert_same;
 use crate::support::{SOON, fixture, wait_for};
 
 /// A tree that is worth dividing: deep, wide and lopsided, with a crowded directory and special files.
-fn large_tree(root: &Path) {
+pub(crate) fn large_tree(root: &Path) {
     for number in 0..6000 {
         let dir = match number % 3 {
             0 => format!("even/{}/{}", number % 17, number % 5),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::settings::{Host, Jobs, Rsync, Source};
+use crate::config::settings::{Attributes, Host, Jobs, Rsync, Source};
 
 fn mirror(endpoint: Endpoint) -> Mirror {
     let source = Source {
@@ -25,6 +25,7 @@ fn mirror(endpoint: Endpoint) -> Mirror {
         connect_timeout: Duration::from_secs(1),
         bwlimit: None,
         jobs: Jobs::Auto,
+        attributes: Attributes::default(),
         extra_args: vec![],
     };
     Mirror { source: Arc::new(source), endpoint, rsync: Arc::new(rsync), excludes: Arc::default() }
