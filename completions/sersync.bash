@@ -269,7 +269,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__full__subcmd__sync)
-            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --checksum --json --config --state-dir --verbose --quiet --help"
+            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --force-delete --if-older-than --changed --shard --checksum --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -288,6 +288,14 @@ _sersync() {
                     return 0
                     ;;
                 --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --if-older-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shard)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

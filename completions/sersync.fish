@@ -40,10 +40,14 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l from -d 'A
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l lock-wait -d 'Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l if-older-than -d 'Do nothing for mirrors whose last good pass is not older than this, such as 12h, 3d, or `every` from the configuration' -r
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l shard -d 'Compare only one of N shares of each source, so that N machines which see the same source can divide a pass' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l force-delete -d 'Delete as much as it takes, beyond `max-delete`, and also when a source is no mount point any more that was one'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l changed -d 'Look only at what changed in the sources since the last good pass, found without asking the mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l checksum -d 'Compare the content of files instead of size and time: everything is read, here and on the mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l json -d 'Print one JSON object per mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 
 use crate::config::units::Span;
 use crate::exit::Exit;
+use crate::tree::shard::Shard;
 
 /// Mirror directory trees to rsync daemons, in real time and in periodic passes, keeping what is overwritten or deleted.
 #[derive(Debug, Parser)]
@@ -111,6 +113,7 @@ pub struct Writing {
 /// Compare sources with their mirrors once and make them equal.
 #[derive(Debug, Args)]
 #[command(after_long_help = FULL_SYNC_EXAMPLES.to_owned() + &exit_status())]
+#[allow(clippy::struct_excessive_bools, reason = "these are the switches of a command line")]
 pub struct FullSyncArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would show it as help")]
@@ -120,6 +123,22 @@ pub struct FullSyncArgs {
     #[allow(missing_docs, reason = "clap would show it as help")]
     pub writing: Writing,
 
+    /// Delete as much as it takes, beyond `max-delete`, and also when a source is no mount point any more that was one
+    #[arg(long)]
+    pub force_delete: bool,
+
+    /// Do nothing for mirrors whose last good pass is not older than this, such as 12h, 3d, or `every` from the configuration
+    #[arg(long, value_name = "TIME|every")]
+    pub if_older_than: Option<IfOlderThan>,
+
+    /// Look only at what changed in the sources since the last good pass, found without asking the mirror
+    #[arg(long, conflicts_with = "shard")]
+    pub changed: bool,
+
+    /// Compare only one of N shares of each source, so that N machines which see the same source can divide a pass
+    #[arg(long, value_name = "K/N", default_value_t = Shard::WHOLE, hide_default_value = true)]
+    pub shard: Shard,
+
     /// Compare the content of files instead of size and time: everything is read, here and on the mirror
     #[arg(long)]
     pub checksum: bool,
@@ -127,6 +146,23 @@ pub struct FullSyncArgs {
     /// Print one JSON object per mirror
     #[arg(long)]
     pub json: bool,
+}
+
+/// The age from which on a pass is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfOlderThan {
+    /// `every` of `[full-sync]`.
+    Every,
+    /// This.
+    Age(Duration),
+}
+
+impl FromStr for IfOlderThan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "every" { Ok(IfOlderThan::Every) } else { span(text).map(IfOlderThan::Age) }
+    }
 }
 
 /// Mirror changes as they happen.
@@ -184,6 +220,9 @@ const FULL_SYNC_EXAMPLES: &str = "\
 Examples:
   sersync full-sync                         all sources to all their targets
   sersync full-sync file-backup -n          only show what would be done for one source
+  sersync full-sync --if-older-than every   for a timer that runs more often than a pass is wanted
+  sersync full-sync --changed               hourly, between passes that compare everything
+  sersync full-sync --shard 2/4             the second of four machines that mount the same sources
   sersync full-sync --checksum              also what changed without a new size or time
   sersync full-sync --from /data/file --to rsync://rsync@10.0.0.2/backup1/file-backup \\
                     --password-file /etc/sersync/rsync.passwd

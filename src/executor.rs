@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -88,6 +89,31 @@ pub struct Executor<'a> {
     compare: Compare,
     history: Mutex<Keeper>,
     missing_args: MissingArgs,
+    deletions: Deletions,
+}
+
+/// What was deleted so far, and how much may be.
+#[derive(Debug, Default)]
+struct Deletions {
+    limit: Option<u64>,
+    made: AtomicU64,
+}
+
+impl Deletions {
+    /// Counts one more.
+    fn count(&self) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// That there were more than may be, if there were.
+    fn too_many(&self) -> Option<Trouble> {
+        let (limit, made) = (self.limit?, self.made.load(Ordering::Relaxed));
+        let why = format!(
+            "a pass may delete {limit} paths here (`max-delete`), and this one would delete more: it was stopped after \
+             {made}, which are in the history if one is kept. If it is meant: --force-delete"
+        );
+        (made > limit).then_some(Trouble { exit: Exit::Refused, why })
+    }
 }
 
 impl<'a> Executor<'a> {
@@ -96,7 +122,32 @@ impl<'a> Executor<'a> {
     #[must_use]
     pub fn new(mirror: &'a Mirror, children: &'a Children, mode: Mode, history: Keeper) -> Self {
         let (history, missing_args) = (Mutex::new(history), MissingArgs::Work);
-        Executor { mirror, children, mode, compare: Compare::Quick, history, missing_args }
+        Executor {
+            mirror,
+            children,
+            mode,
+            compare: Compare::Quick,
+            history,
+            missing_args,
+            deletions: Deletions::default(),
+        }
+    }
+
+    /// Deletes at most so many paths from now on; when there are more, everything is stopped.
+    pub fn limit_deletions(&mut self, limit: Option<u64>) {
+        self.deletions = Deletions { limit, made: AtomicU64::new(0) };
+    }
+
+    /// That more was deleted, or would be, than may be.
+    #[must_use]
+    pub fn too_many_deletions(&self) -> Option<Trouble> {
+        self.deletions.too_many()
+    }
+
+    /// Whether anything is changed.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// The same executor with another idea of when a file is the same on both sides.
@@ -255,27 +306,39 @@ impl<'a> Executor<'a> {
         on_item: &OnItem<'_>,
     ) -> Outcome {
         let dry_run = self.mode == Mode::DryRun;
+        if let Some(trouble) = self.deletions.too_many().filter(|_| !dry_run) {
+            return Outcome::Permanent(trouble);
+        }
         let (missing_args, compare) = (self.missing_args, self.compare);
-        let options = JobOptions { bucket, exclude, clients, missing_args, compare, dry_run };
+        let max_delete = self.deletions.limit.filter(|_| !dry_run);
+        let options = JobOptions { bucket, exclude, clients, missing_args, compare, max_delete, dry_run };
         let mut command = argv::command(self.mirror, scope, options);
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         tally.runs += 1;
         let mut not_deleted: Vec<PathBuf> = Vec::new();
         let mut deletions_skipped = false;
-        let finished = self.children.run(&mut command, |line| match output::parse(line) {
-            Line::Item { change, bytes, path } => {
-                tally.count(change, bytes);
-                // A directory that replaces a file counts as created, and the file is in the bucket.
-                if change != Change::Attributes {
-                    self.history().note(&path);
+        let finished = self.children.run(&mut command, |line| {
+            match output::parse(line) {
+                Line::Item { change, bytes, path } => {
+                    tally.count(change, bytes);
+                    if change == Change::Delete {
+                        self.deletions.count();
+                    }
+                    // A directory that replaces a file counts as created, and the file is in the bucket.
+                    if change != Change::Attributes {
+                        self.history().note(&path);
+                    }
+                    on_item(change, &path);
                 }
-                on_item(change, &path);
+                Line::BytesSent(sent) => tally.sent += sent,
+                // Where something is excluded, it stays for the sake of that, as it shall.
+                Line::NotDeleted(path) if exclude.is_empty() => not_deleted.push(path),
+                Line::DeletionsSkipped => deletions_skipped = true,
+                Line::NotDeleted(_) | Line::Other => {}
             }
-            Line::BytesSent(sent) => tally.sent += sent,
-            // Where something is excluded, it stays for the sake of that, as it shall.
-            Line::NotDeleted(path) if exclude.is_empty() => not_deleted.push(path),
-            Line::DeletionsSkipped => deletions_skipped = true,
-            Line::NotDeleted(_) | Line::Other => {}
+            // Another client of this mirror may have reached the limit.
+            let stop = !dry_run && self.deletions.too_many().is_some();
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let finished = match finished {
             Ok(finished) => finished,
@@ -287,6 +350,13 @@ impl<'a> Executor<'a> {
         };
         if self.children.is_closed() && !finished.status.success() {
             return Outcome::Stopped;
+        }
+        if finished.errors.iter().any(|line| output::says_too_many_deletions(line)) {
+            // This client alone reached the limit, and kept it: it did not delete the path that was too many.
+            self.deletions.count();
+        }
+        if let Some(trouble) = self.deletions.too_many().filter(|_| !dry_run) {
+            return Outcome::Permanent(trouble);
         }
         if finished.errors_dropped > 0 {
             warn!("{}: {} more lines of errors by rsync are not shown", self.mirror, finished.errors_dropped);

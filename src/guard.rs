@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
-use crate::config::settings::Source;
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+
+use crate::config::settings::{MaxDelete, Source};
 use crate::exit::{Exit, Failure};
 use crate::history::bucket::HISTORY_DIR;
 use crate::mirror::{Endpoint, Mirror};
@@ -42,6 +45,70 @@ pub fn check_apart(mirror: &Mirror) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks that a source which was mounted at the last good pass still is.
+///
+/// # Errors
+/// [`Exit::Refused`] when it is not.
+pub fn check_mounted(source: &Source, was_mounted: bool) -> Result<(), Failure> {
+    if !was_mounted || is_mounted(&source.path) {
+        return Ok(());
+    }
+    let why = "was a mount point at the last good pass and is none now; is it mounted? If it is meant: full-sync --force-delete";
+    Err(Failure::new(Exit::Refused, format!("source `{}` ({}): {why}", source.name, source.path.display())))
+}
+
+/// Whether there is nothing in the source. One that cannot be read is not empty.
+#[must_use]
+pub fn is_empty(source: &Source) -> bool {
+    fs::read_dir(&source.path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Whether something is mounted at this very directory. When it cannot be told, nothing is.
+#[must_use]
+pub fn is_mounted(dir: &Path) -> bool {
+    let flag = StatxAttributes::MOUNT_ROOT;
+    let stat = rustix::fs::statx(CWD, dir, AtFlags::empty(), StatxFlags::empty());
+    stat.is_ok_and(|stat| stat.stx_attributes_mask.contains(flag) && stat.stx_attributes.contains(flag))
+}
+
+/// How many paths a pass may delete: a count, or a share of what the mirror has. That is what the source had at the last
+/// good pass; but the mirror cannot have had more than what is there `now` and what is deleted together, so a share of
+/// the mirror is never less than the share that makes of `now`.
+#[must_use]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count, and the casts to one saturate"
+)]
+pub fn deletions_allowed(max: MaxDelete, at_last_pass: Option<u64>, now: u64) -> u64 {
+    match max {
+        MaxDelete::Count(count) => count,
+        MaxDelete::Percent(percent) if percent >= 100.0 => u64::MAX,
+        MaxDelete::Percent(percent) => {
+            let of_last = at_last_pass.unwrap_or_default() as f64 * percent / 100.0;
+            let of_now = now as f64 * percent / (100.0 - percent);
+            of_last.max(of_now) as u64
+        }
+    }
+}
+
+/// Checks that the source has not shrunk by more than a pass may delete.
+///
+/// # Errors
+/// [`Exit::Refused`] with the numbers.
+pub fn check_shrunk(max: MaxDelete, at_last_pass: u64, now: u64) -> Result<(), Failure> {
+    let gone = at_last_pass.saturating_sub(now);
+    if gone <= deletions_allowed(max, Some(at_last_pass), now) {
+        return Ok(());
+    }
+    let why = format!(
+        "the source has {now} entries, and had {at_last_pass} at the last good pass; {gone} fewer are more than \
+         `max-delete` ({max}) lets a pass delete, so nothing was done. If it is meant: --force-delete"
+    );
+    Err(Failure::new(Exit::Refused, why))
+}
+
 /// Checks that the source has its marker, if it is to have one.
 ///
 /// # Errors
@@ -68,10 +135,44 @@ pub fn check_source(source: &Source, empty: EmptySource) -> Result<(), Failure> 
         Err(e) => return Err(unreachable(&format!("cannot be looked at: {e}"))),
     }
     check_marker(source)?;
-    let mut entries = fs::read_dir(&source.path).map_err(|e| unreachable(&format!("cannot be read: {e}")))?;
-    if entries.next().is_none() && empty == EmptySource::Refused {
+    fs::read_dir(&source.path).map_err(|e| unreachable(&format!("cannot be read: {e}")))?;
+    if empty == EmptySource::Refused && is_empty(source) {
         let why = "is empty, so mirroring it would delete everything; is it mounted? If it is meant: --allow-empty";
         return Err(Failure::new(Exit::Refused, format!("{}: {why}", at())));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shares_and_counts() {
+        let half = MaxDelete::Percent(50.0);
+        assert_eq!(deletions_allowed(half, Some(1000), 600), 600);
+        assert_eq!(deletions_allowed(half, Some(1000), 100), 500);
+        assert_eq!(deletions_allowed(half, None, 100), 100);
+        assert_eq!(deletions_allowed(MaxDelete::Percent(10.0), Some(1000), 990), 110);
+        assert_eq!(deletions_allowed(MaxDelete::Percent(0.0), Some(1000), 990), 0);
+        assert_eq!(deletions_allowed(MaxDelete::Percent(100.0), Some(1000), 0), u64::MAX);
+        assert_eq!(deletions_allowed(MaxDelete::Count(3), Some(1000), 990), 3);
+        assert!(check_shrunk(half, 1000, 500).is_ok());
+        assert!(check_shrunk(half, 1000, 499).unwrap_err().message.contains("501 fewer"));
+        assert!(check_shrunk(MaxDelete::Count(3), 10, 6).is_err());
+        assert!(check_shrunk(half, 10, 1000).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_more_than_the_share_of_any_possible_mirror_is_never_allowed(
+            percent in 0.0f64..99.0, now in 0u64..1_000_000, deleted in 0u64..1_000_000,
+        ) {
+            let allowed = deletions_allowed(MaxDelete::Percent(percent), None, now);
+            #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+            let share = deleted as f64 * 100.0 / ((now + deleted).max(1)) as f64;
+            prop_assert_eq!(deleted <= allowed, share <= percent + 1e-9, "{} of {}", share, allowed);
+        }
+    }
 }

@@ -11,6 +11,7 @@ pub mod events;
 pub mod executor;
 pub mod exit;
 pub mod guard;
+pub mod hash;
 pub mod history;
 pub mod mirror;
 pub mod pass;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::settings::{Host, Place, Rsync, Settings, Source};
 use crate::exit::{Exit, Failure};
+use crate::hash::fnv1a;
 use crate::tree::exclude::Excludes;
 
 /// Where one copy goes: one host of one target, or a local directory.
@@ -65,6 +66,15 @@ impl Mirror {
         Ok(mirrors)
     }
 
+    /// A number for what of the source is mirrored and how: with another one, what a pass did before says nothing about
+    /// what there is to do now.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let Source { path, exclude, one_file_system, .. } = &*self.source;
+        let Rsync { attributes, extra_args, .. } = &*self.rsync;
+        fnv1a(format!("{exclude:?} {one_file_system} {attributes:?} {extra_args:?} {}", path.display()).as_bytes())
+    }
+
     /// A file name that is the same for the same mirror whatever the configuration calls its target, and different for
     /// different mirrors.
     #[must_use]
@@ -111,9 +121,4 @@ impl fmt::Display for Endpoint {
             Endpoint::Directory(path) => write!(f, "{}", path.display()),
         }
     }
-}
-
-/// The FNV-1a hash: stable over versions and builds, which the standard library's hashers do not promise.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,30 +1,42 @@
 //! A full pass over one mirror: divide the tree, compare all of it, and settle what failed at first.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use log::{debug, info};
+use chrono::Utc;
+use log::{debug, info, warn};
+use rustix::fs::FileType;
 
 use crate::backoff::Backoff;
-use crate::config::settings::Jobs;
+use crate::config::settings::{Jobs, MaxDelete};
 use crate::dirty::{DirtySet, Mark, plan};
-use crate::executor::{Executor, OnItem, Tally};
-use crate::exit::Exit;
+use crate::executor::{Executor, Mode, OnItem, Tally};
+use crate::exit::{Exit, Failure};
+use crate::guard;
+use crate::mirror::Mirror;
 use crate::report::text;
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::probe;
 use crate::scope::Scope;
+use crate::state::StateDir;
+use crate::state::record::{Moment, Record};
 use crate::tree::Reach;
+use crate::tree::changed::{self, Changes, Collector, Directories};
 use crate::tree::partition::{self, Partition};
+use crate::tree::shard::Shard;
 use crate::tree::walk;
 
 /// What is tried again, and how often.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// What is said of a directory that was a mount point at the last good pass.
+const NOT_MOUNTED: &str = "is left as it is: something was mounted there at the last good pass, and nothing is now;                            is it mounted? If it is meant: --force-delete";
 
 /// What to do about an endpoint that cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,22 +47,70 @@ pub enum Patience {
     None,
 }
 
-/// Compares the whole source with the mirror and makes them equal.
+/// The terms of a pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// What to do about an endpoint that cannot be reached.
+    pub patience: Patience,
+    /// The last good pass over the same, which the guards go by.
+    pub last: Option<&'a Record>,
+    /// How much may be deleted; anything when there is no limit.
+    pub max_delete: Option<MaxDelete>,
+    /// The share of the source that is compared.
+    pub shard: Shard,
+    /// How much of that is looked at on the mirror.
+    pub extent: Extent<'a>,
+}
+
+/// How much of a mirror is looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Extent<'a> {
+    /// Everything.
+    Everything,
+    /// What changed in the source since this pass, at which it had these directories.
+    Changed(&'a Record, &'a Directories),
+}
+
+/// What became of a pass.
+#[derive(Debug)]
+pub struct Passed {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it did.
+    pub tally: Tally,
+    /// What is to be remembered of it when it was good, and belongs to no other.
+    memory: Option<(Record, Directories)>,
+}
+
+impl Passed {
+    fn not_begun(exit: Exit, why: String) -> Passed {
+        Passed { outcome: Outcome::Permanent(Trouble { exit, why }), tally: Tally::default(), memory: None }
+    }
+
+    /// Remembers a pass that did everything it was to do. Without the memory the next one has less to go by.
+    pub fn remember(&self, state: &StateDir, mirror: &Mirror, shard: Shard) {
+        let Some((record, directories)) = self.memory.as_ref().filter(|_| self.outcome == Outcome::Done) else {
+            return;
+        };
+        if let Err(e) = record.save(state, mirror, shard, directories) {
+            warn!("{mirror}: the pass is done, but cannot be remembered: {e}");
+        }
+    }
+}
+
+/// Compares the source, or a share of it, with the mirror and makes them equal.
 ///
 /// A lost connection is tried again after a pause; single paths that failed are tried again by themselves; when a
 /// directory cannot be read, everything but its content is done. What still fails is in the outcome.
-pub fn run(
-    executor: &mut Executor<'_>,
-    children: &Children,
-    patience: Patience,
-    on_item: &OnItem<'_>,
-) -> (Outcome, Tally) {
+pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, on_item: &OnItem<'_>) -> Passed {
     let mirror = executor.mirror();
-    let census = match walk::census(Reach::of(mirror, &mirror.excludes), &walk::no_bytes) {
-        Ok(census) => census,
+    // Before anything is looked at: what changes from now on belongs to the next pass.
+    let stamp = Moment::now();
+    let Changes { census, dirty, directories } = match look(mirror, terms) {
+        Ok(changes) => changes,
         Err(e) => {
             let why = format!("the source {} cannot be read: {e}", mirror.source.path.display());
-            return (Outcome::Permanent(Trouble { exit: Exit::Unreachable, why }), Tally::default());
+            return Passed::not_begun(Exit::Unreachable, why);
         }
     };
     let hard_links = mirror.rsync.attributes.hard_links;
@@ -59,9 +119,23 @@ pub fn run(
         Jobs::Fixed(jobs) => jobs,
         Jobs::Auto => partition::worthwhile(&census, || probe::clients_for(mirror)),
     };
-    let Partition { glue, parts } = partition::partition(&census, jobs);
-    debug!("{mirror}: {} entries in {} parts", census.entries(), parts.len());
-    if hard_links {
+    let Partition { glue, parts, entries } = partition::partition(&census, jobs, terms.shard);
+    let stages: Vec<Vec<Scope>> = match terms.extent {
+        Extent::Everything => glue.into_iter().map(|glue| vec![glue]).chain([parts]).collect(),
+        // One after the other: a level of a directory must not be compared while something new is put into it.
+        Extent::Changed(..) => plan::plan(Reach::of(mirror, &mirror.excludes), &dirty)
+            .scopes
+            .into_iter()
+            .map(|scope| vec![scope])
+            .collect(),
+    };
+    debug!("{mirror}: {entries} entries, {} scopes", stages.iter().map(Vec::len).sum::<usize>());
+    let limit = match deletion_limit(executor.mode(), terms, entries) {
+        Ok(limit) => limit,
+        Err(failure) => return Passed::not_begun(failure.exit, failure.message),
+    };
+    executor.limit_deletions(limit);
+    if hard_links && matches!(terms.extent, Extent::Everything) {
         info!(
             "{mirror}: one rsync compares the whole source, since `hard-links` is set: several would not see all links"
         );
@@ -71,21 +145,64 @@ pub fn run(
         given_up: Failing::default(),
         tally: Tally::default(),
         hard_links,
-        waits: patience == Patience::Some,
+        waits: terms.patience == Patience::Some,
         children,
         on_item,
     };
+    let mounts: Vec<PathBuf> = census.mounts.iter().map(|index| census.path(*index)).collect();
+    for path in terms.last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from) {
+        if !mounts.contains(&path) {
+            pass.given_up.left_alone.push(path.clone());
+            pass.give_up_directory(path, NOT_MOUNTED.to_owned());
+        }
+    }
     for (path, why) in census.unreadable {
         pass.give_up_directory(path, format!("is left as it is: {why}"));
     }
-    let stages = glue.into_iter().map(|glue| vec![glue]).chain([parts]);
     for scopes in stages {
         if let Some(outcome) = pass.settle(executor, scopes, jobs) {
-            return (outcome, pass.tally);
+            return Passed { outcome, tally: pass.tally, memory: None };
         }
     }
-    let outcome = if pass.given_up.is_empty() { Outcome::Done } else { Outcome::Partial(pass.given_up) };
-    (outcome, pass.tally)
+    let outcome = match executor.too_many_deletions() {
+        // Only a dry run comes that far.
+        Some(trouble) => Outcome::Permanent(trouble),
+        None if pass.given_up.is_empty() => Outcome::Done,
+        None => Outcome::Partial(pass.given_up),
+    };
+    let compared = match terms.extent {
+        Extent::Changed(last, _) => last.compared,
+        Extent::Everything => Utc::now(),
+    };
+    let record = Record::new(mirror, stamp, compared, entries, &mounts, &directories);
+    Passed { outcome, tally: pass.tally, memory: Some((record, directories)) }
+}
+
+/// Walks the source; what changed in it is only looked for when the terms say so.
+fn look(mirror: &Mirror, terms: Terms<'_>) -> io::Result<Changes> {
+    let reach = Reach::of(mirror, &mirror.excludes);
+    if let Extent::Changed(last, known) = terms.extent {
+        return changed::scan(reach, last.since(), known);
+    }
+    let collector = Collector::default();
+    let census = walk::census(reach, &|entry| {
+        if entry.kind == FileType::Directory {
+            collector.add(entry);
+        }
+        0
+    })?;
+    Ok(Changes { census, dirty: DirtySet::new(1), directories: collector.finish() })
+}
+
+/// How much the pass may delete, if there is a limit.
+fn deletion_limit(mode: Mode, terms: Terms<'_>, entries: u64) -> Result<Option<u64>, Failure> {
+    let Some(max) = terms.max_delete else { return Ok(None) };
+    let last = terms.last.map(|last| last.entries);
+    // A dry run shows all that would be deleted before it says that it is too much.
+    if let (Mode::Real, Some(last)) = (mode, last) {
+        guard::check_shrunk(max, last, entries)?;
+    }
+    Ok(Some(guard::deletions_allowed(max, last, entries)))
 }
 
 struct Pass<'a> {

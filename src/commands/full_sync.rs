@@ -10,32 +10,36 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use chrono::{Local, Utc};
 use log::{Level, debug, error, info, log_enabled};
 use serde_json::json;
 
 use super::End;
 use super::setup::{self, Setup};
-use crate::cli::{Cli, FullSyncArgs};
+use crate::cli::{Cli, FullSyncArgs, IfOlderThan};
 use crate::executor::{Executor, Mode};
 use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
 use crate::history::keeper::Keeper;
 use crate::mirror::Mirror;
-use crate::pass::{self, Patience};
+use crate::pass::{self, Extent, Patience, Terms};
 use crate::report::summary::Summary;
 use crate::report::{self, text};
 use crate::rsync::argv::Compare;
 use crate::rsync::children::Children;
-use crate::rsync::outcome::{Outcome, SETTLE};
+use crate::rsync::outcome::SETTLE;
 use crate::rsync::output::Change;
 use crate::signals;
 use crate::state::lock::{Kind, Lock};
+use crate::state::record::{Moment, Record};
+use crate::tree::changed::{self, Directories};
 
 /// Mirrors that are worked on at the same time; each is an rsync with its daemon's processes.
 const MOST_AT_ONCE: usize = 16;
 
 pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
-    let setup = setup::prepare(cli, &args.selection)?;
+    let mut setup = setup::prepare(cli, &args.selection)?;
+    leave_out_recent(&mut setup, args);
     let children = Arc::new(Children::default());
     let ended_by = Arc::new(AtomicI32::new(0));
     {
@@ -137,16 +141,76 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children)
         0 => Keeper::none(),
         _ => Keeper::new(setup.state.clone(), Duration::MAX),
     };
+    let last = Record::load(&setup.state, mirror, args.shard);
+    let guarding = last.as_ref().filter(|_| !args.force_delete);
+    if let Err(failure) = guard::check_mounted(&mirror.source, guarding.is_some_and(|last| last.mounted)) {
+        lock.into_iter().for_each(Lock::end);
+        return Summary::not_begun(mirror, &failure);
+    }
     let compare = if args.checksum { Compare::Content } else { Compare::Quick };
     let mut executor = Executor::new(mirror, children, mode, history).comparing(compare);
-    let (outcome, tally) = pass::run(&mut executor, children, Patience::Some, &|change, path| match mode {
+    // An empty source that is empty on purpose has its mirror emptied, however much that is.
+    let vouched = args.force_delete || args.writing.allow_empty && guard::is_empty(&mirror.source);
+    let directories = changed_only(setup, args, mirror, last.as_ref());
+    let terms = Terms {
+        patience: Patience::Some,
+        last: guarding,
+        max_delete: (!vouched).then_some(setup.settings.full_sync.max_delete),
+        shard: args.shard,
+        extent: match (&last, &directories) {
+            (Some(last), Some(directories)) => Extent::Changed(last, directories),
+            _ => Extent::Everything,
+        },
+    };
+    let passed = pass::run(&mut executor, children, terms, &|change, path| match mode {
         Mode::DryRun => list(mirror, args.json, change, path),
         Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),
     });
-    if !matches!(outcome, Outcome::Stopped | Outcome::Aborted(_)) {
+    if mode == Mode::Real {
+        passed.remember(&setup.state, mirror, args.shard);
+    }
+    if passed.tally.runs == 0 || !passed.outcome.cut_off() {
         lock.into_iter().for_each(Lock::end);
     }
-    Summary::new(mirror, outcome, tally, begun.elapsed())
+    Summary::new(mirror, passed.outcome, passed.tally, begun.elapsed())
+}
+
+/// How much of the mirror is looked at, with what is known of the source for that.
+fn changed_only(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, last: Option<&Record>) -> Option<Directories> {
+    if !args.changed {
+        return None;
+    }
+    let known = || {
+        let last = last.ok_or("no pass over it was ever good under these settings")?;
+        if !last.stamp.is_sound(&Moment::now()) {
+            return Err("the clock was set back since the last good pass");
+        }
+        if !changed::can_tell(&mirror.source.path) {
+            return Err("the times of its files come from another machine's clock");
+        }
+        last.directories(&setup.state, mirror, args.shard).ok_or("its directories are not known any more")
+    };
+    known().map_err(|why| info!("{mirror}: everything is compared: {why}")).ok()
+}
+
+/// Leaves out the mirrors whose last good pass is recent enough.
+fn leave_out_recent(setup: &mut Setup, args: &FullSyncArgs) {
+    let age = match args.if_older_than {
+        None => return,
+        Some(IfOlderThan::Every) => setup.settings.full_sync.every,
+        Some(IfOlderThan::Age(age)) => age,
+    };
+    let Setup { mirrors, state, .. } = setup;
+    mirrors.retain(|mirror| {
+        let record = Record::load(state, mirror, args.shard);
+        // One in the future comes from a clock that was wrong, and says nothing.
+        let recent = record.filter(|record| (Utc::now() - record.compared).to_std().is_ok_and(|since| since < age));
+        if let Some(record) = &recent {
+            let when = record.compared.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+            info!("{mirror}: the last good pass was at {when}, which is recent enough");
+        }
+        recent.is_none()
+    });
 }
 
 /// One line of a dry run.

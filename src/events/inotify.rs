@@ -106,7 +106,9 @@ enum Ended {
 fn supervise(source: &Source, excludes: &Excludes, sink: &dyn Sink, stop: &Stop) {
     let name = &source.name;
     let mut again = false;
+    let mut mounted = false;
     while !stop.requested.load(Ordering::Relaxed) {
+        mounted |= guard::is_mounted(&source.path);
         match Session::open(source, excludes, sink, stop).and_then(|session| session.run(again)) {
             Ok(Ended::Stopped) => return,
             Ok(Ended::Overflow) => warn!(
@@ -116,7 +118,7 @@ fn supervise(source: &Source, excludes: &Excludes, sink: &dyn Sink, stop: &Stop)
             Ok(Ended::RootLost) => {
                 sink.watching(None);
                 warn!("source `{name}` ({}): the directory is gone or replaced; waiting for it", source.path.display());
-                if !wait_for_root(source, stop) {
+                if !wait_for_root(source, mounted, stop) {
                     return;
                 }
                 info!("source `{name}`: the directory is back; everything is compared once");
@@ -130,13 +132,16 @@ fn supervise(source: &Source, excludes: &Excludes, sink: &dyn Sink, stop: &Stop)
     }
 }
 
-/// Waits until the root may be mirrored; false when the source was stopped before.
-fn wait_for_root(source: &Source, stop: &Stop) -> bool {
+/// Waits until the root may be mirrored; false when the source was stopped before. Where it was `mounted`, what is below the
+/// mount point is not it.
+fn wait_for_root(source: &Source, mounted: bool, stop: &Stop) -> bool {
     loop {
         if stop.requested.load(Ordering::Relaxed) {
             return false;
         }
-        if guard::check_source(source, EmptySource::Refused).is_ok() {
+        let there =
+            guard::check_mounted(source, mounted).and_then(|()| guard::check_source(source, EmptySource::Refused));
+        if there.is_ok() {
             return true;
         }
         pause(stop, ROOT_RETRY);

@@ -42,6 +42,8 @@ pub struct JobOptions<'a> {
     pub missing_args: MissingArgs,
     /// When a file is left as it is.
     pub compare: Compare,
+    /// How many paths may be deleted at most.
+    pub max_delete: Option<u64>,
     /// Report only.
     pub dry_run: bool,
 }
@@ -94,6 +96,10 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
     }
     command.args(options.exclude.iter().map(|pattern| option("--exclude=", pattern)));
     command.args(&mirror.rsync.extra_args);
+    if let Some(most) = options.max_delete {
+        // rsync reads a number of 32 bits.
+        command.arg(format!("--max-delete={}", most.min(i32::MAX as u64)));
+    }
     if options.compare == Compare::Content {
         command.arg("--checksum");
     }

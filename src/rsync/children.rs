@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -49,11 +50,16 @@ pub enum NotRun {
 }
 
 impl Children {
-    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without the newline.
+    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without the newline. When that says break, the
+    /// child is killed, and what it had written is read to the end.
     ///
     /// # Errors
     /// See [`NotRun`].
-    pub fn run(&self, command: &mut Command, mut on_line: impl FnMut(&[u8])) -> Result<Finished, NotRun> {
+    pub fn run(
+        &self,
+        command: &mut Command,
+        mut on_line: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<Finished, NotRun> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         detach(command);
         let mut child = self.start(command)?;
@@ -67,7 +73,12 @@ impl Children {
                     if errors.len() < KEPT_ERRORS { errors.push(line.to_vec()) } else { errors_dropped += 1 }
                 })
             });
-            let read = each_line(stdout, &mut on_line);
+            let read = each_line(stdout, |line| {
+                if on_line(line).is_break() {
+                    // It is not reaped yet, so the number is still its own.
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+            });
             read.and(reader.join().unwrap_or_else(|_| Err(io::Error::other("the reader of stderr panicked"))))
         });
         // The child is reaped only after it left the list: until then its number cannot go to another process, which
@@ -186,7 +197,12 @@ mod tests {
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", "head -c 50000 /dev/zero | tr '\\0' x; echo; echo two; echo oops >&2; exit 3"]);
-        let finished = Children::default().run(&mut command, |line| lines.push(line.to_vec())).unwrap();
+        let finished = Children::default()
+            .run(&mut command, |line| {
+                lines.push(line.to_vec());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
         assert_eq!(finished.status.code(), Some(3));
         assert_eq!(finished.errors, [b"oops".to_vec()]);
         assert_eq!(lines.len(), 2);
@@ -203,9 +219,10 @@ mod tests {
             thread::scope(|scope| {
                 scope.spawn(|| children.stop());
             });
+            ControlFlow::Continue(())
         };
         let finished = children.run(&mut command, on_line).unwrap();
         assert_eq!(finished.status.signal(), Some(9));
-        assert!(matches!(children.run(&mut Command::new("true"), |_| {}), Err(NotRun::Closed)));
+        assert!(matches!(children.run(&mut Command::new("true"), |_| ControlFlow::Continue(())), Err(NotRun::Closed)));
     }
 }

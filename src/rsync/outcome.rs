@@ -36,6 +36,19 @@ pub enum Outcome {
     Stopped,
 }
 
+impl Outcome {
+    /// Whether a session with the endpoint may have been cut off, so that it has to be left alone for [`SETTLE`].
+    #[must_use]
+    pub fn cut_off(&self) -> bool {
+        match self {
+            Outcome::Aborted(_) | Outcome::Stopped => true,
+            // The guard against too many deletions stops what is running.
+            Outcome::Permanent(trouble) => trouble.exit == Exit::Refused,
+            _ => false,
+        }
+    }
+}
+
 /// What is said of a path that was there when it was looked at and gone when rsync came to it: no failure, but it has to be
 /// looked at again.
 pub const VANISHED: &str = "vanished while it was being sent";
@@ -63,7 +76,9 @@ pub struct Failing {
     pub unattributed: Vec<String>,
     /// Directories of the source that could not be read. They are among the paths.
     pub unreadable: Vec<PathBuf>,
-    /// Because of them rsync deleted nothing any more, anywhere in the job.
+    /// Directories of the source that must not be touched on the mirror for now. They are among the paths.
+    pub left_alone: Vec<PathBuf>,
+    /// Because of the unreadable ones rsync deleted nothing any more, anywhere in the job.
     pub deletions_skipped: bool,
 }
 
@@ -85,6 +100,7 @@ impl Failing {
         self.paths.extend(other.paths);
         self.unattributed.extend(other.unattributed);
         self.unreadable.extend(other.unreadable);
+        self.left_alone.extend(other.left_alone);
         self.deletions_skipped |= other.deletions_skipped;
     }
 }

@@ -87,6 +87,13 @@ pub fn parse(line: &[u8]) -> Line {
     Line::Item { change, bytes: if sent { size } else { 0 }, path: unescape(&rest[space + 1..]) }
 }
 
+/// Whether a line of stderr says that the run stopped deleting because of `--max-delete`. The exit code does not say it: it
+/// is 0 when a daemon is the receiver, and 25 only when it is a local process.
+#[must_use]
+pub fn says_too_many_deletions(line: &[u8]) -> bool {
+    line.starts_with(b"Deletions stopped due to --max-delete limit")
+}
+
 fn number(digits: &[u8]) -> Option<u64> {
     str::from_utf8(digits).ok()?.trim().parse().ok()
 }

@@ -2,6 +2,7 @@
 
 pub mod bucket_claim;
 pub mod lock;
+pub mod record;
 
 use std::env;
 use std::fs::{self, DirBuilder};

@@ -1,7 +1,9 @@
 //! The source tree: what of it is mirrored, how big it is, and how a pass over it is divided.
 
+pub mod changed;
 pub mod exclude;
 pub mod partition;
+pub mod shard;
 pub mod walk;
 
 use std::fs;

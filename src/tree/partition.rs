@@ -8,7 +8,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::PathBuf;
 
-use super::walk::Census;
+use super::shard::Shard;
+use super::walk::{Census, Directory};
 use crate::scope::{Listed, Scope};
 
 /// The scopes of a pass.
@@ -18,12 +19,20 @@ pub struct Partition {
     pub glue: Option<Scope>,
     /// Run at the same time, the heaviest first.
     pub parts: Vec<Scope>,
+    /// How many entries the source has in them.
+    pub entries: u64,
 }
 
 /// A tree with fewer entries is one job: a session with the daemon costs as much as comparing some thousand files.
 const SMALL: u64 = 5_000;
 /// A subtree is taken apart while it is heavier than this share of one job, so that the parts can be balanced.
 const FINENESS: u64 = 8;
+/// A subtree that is lighter is never taken apart.
+const LIGHT: u64 = 100;
+/// Stands for the number of jobs where that must not depend on the machine.
+const MOST_JOBS: usize = 16;
+/// How many subtrees a shard should get, so that chance gives all of them about the same.
+const SHARES: u64 = 32;
 /// A directory costs more than its entry in the one above: it is opened and read.
 const DIRECTORY: u64 = 2;
 /// More subtrees than this for one job are not worth the balance that they bring: each is an argument.
@@ -35,15 +44,26 @@ pub fn worthwhile(census: &Census, jobs: impl FnOnce() -> usize) -> usize {
     if small { 1 } else { jobs() }
 }
 
-/// Divides the tree among `jobs` rsync processes.
+/// Divides what a shard takes of the tree among `jobs` rsync processes.
 #[must_use]
-pub fn partition(census: &Census, jobs: usize) -> Partition {
+pub fn partition(census: &Census, jobs: usize, shard: Shard) -> Partition {
     let weights = weights(census);
     let total = weights.first().copied().unwrap_or_default();
-    if jobs <= 1 || total < SMALL {
-        return Partition { glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] };
+    let whole = shard == Shard::WHOLE;
+    if whole && (jobs <= 1 || total < SMALL) {
+        return Partition { entries: census.entries(), glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] };
     }
-    let (glue, mut subtrees) = cut(census, &weights, total / (jobs as u64 * FINENESS), jobs * MOST_SUBTREES);
+    // When several machines take part, how the tree is cut must not depend on the machine.
+    let (pieces, most) = if whole { (jobs as u64 * FINENESS, jobs) } else { (u64::from(shard.of) * SHARES, MOST_JOBS) };
+    let (mut glue, mut subtrees) = cut(census, &weights, (total / pieces).max(LIGHT), most * MOST_SUBTREES);
+    let mut entries = census.entries();
+    if !whole {
+        glue.retain(|index| shard.takes(&census.path(*index)));
+        subtrees.retain(|(index, _)| shard.takes(&census.path(*index)));
+        let below = sums(census, |directory| u64::from(directory.entries));
+        let own = glue.iter().map(|index| u64::from(census.directories[*index as usize].entries));
+        entries = own.chain(subtrees.iter().map(|(index, _)| below[*index as usize])).sum();
+    }
     subtrees.sort_by_key(|(index, weight)| (Reverse(*weight), *index));
     let mut parts = pack(subtrees, jobs);
     parts.sort_by_key(|(weight, _)| Reverse(*weight));
@@ -52,6 +72,7 @@ pub fn partition(census: &Census, jobs: usize) -> Partition {
         indexes.into_iter().map(|index| census.path(index)).collect::<Vec<_>>()
     };
     Partition {
+        entries,
         glue: (!glue.is_empty()).then(|| Scope::Listed(Listed { shallow: paths(glue), ..Listed::default() })),
         parts: parts.into_iter().map(|(_, indexes)| Scope::Tree(paths(indexes))).collect(),
     }
@@ -59,12 +80,17 @@ pub fn partition(census: &Census, jobs: usize) -> Partition {
 
 /// The weight of every directory with all that is below it.
 fn weights(census: &Census) -> Vec<u64> {
-    let mut weights: Vec<u64> = census.directories.iter().map(|dir| DIRECTORY + u64::from(dir.entries)).collect();
+    sums(census, |directory| DIRECTORY + u64::from(directory.entries))
+}
+
+/// A number for every directory, with those of all that is below it added.
+fn sums(census: &Census, own: impl Fn(&Directory) -> u64) -> Vec<u64> {
+    let mut sums: Vec<u64> = census.directories.iter().map(own).collect();
     // Children come after their parents, so that from the end every directory is complete when it is reached.
-    for index in (1..weights.len()).rev() {
-        weights[census.directories[index].parent as usize] += weights[index];
+    for index in (1..sums.len()).rev() {
+        sums[census.directories[index].parent as usize] += sums[index];
     }
-    weights
+    sums
 }
 
 /// Takes the heaviest subtree apart until all are light enough: directories whose own level is glue, and the subtrees
@@ -160,15 +186,30 @@ mod tests {
         #[test]
         fn every_directory_is_covered_exactly_once(shape in shape(), jobs in 1usize..20) {
             let census = census(&shape);
-            let partition = partition(&census, jobs);
+            let partition = partition(&census, jobs, Shard::WHOLE);
             prop_assert!(covered(&census, &partition).iter().all(|times| *times == 1), "{partition:?}");
             prop_assert!(partition.parts.len() <= jobs);
             prop_assert!(!partition.parts.is_empty() || partition.glue.is_some());
         }
 
+        /// The machines may have different numbers of processors.
+        #[test]
+        fn shards_are_disjoint_and_complete(shape in shape(), of in 1u32..9, jobs in prop::collection::vec(1usize..20, 9)) {
+            let census = census(&shape);
+            let mut times = vec![0; census.directories.len()];
+            let mut entries = 0;
+            for number in 1..=of {
+                let partition = partition(&census, jobs[number as usize], Shard { number, of });
+                times.iter_mut().zip(covered(&census, &partition)).for_each(|(times, more)| *times += more);
+                entries += partition.entries;
+            }
+            prop_assert!(times.iter().all(|times| *times == 1), "{times:?}");
+            prop_assert_eq!(entries, census.entries());
+        }
+
         #[test]
         fn the_place_of_a_subtree_is_made_by_the_glue(shape in shape(), jobs in 2usize..20) {
-            let partition = partition(&census(&shape), jobs);
+            let partition = partition(&census(&shape), jobs, Shard::WHOLE);
             let glue: BTreeSet<PathBuf> = match &partition.glue {
                 Some(Scope::Listed(listed)) => listed.shallow.iter().cloned().collect(),
                 _ => BTreeSet::new(),
@@ -184,7 +225,7 @@ mod tests {
 
     #[test]
     fn equal_directories_are_divided_equally() {
-        let partition = partition(&census(&[(0, 1000); 64]), 4);
+        let partition = partition(&census(&[(0, 1000); 64]), 4, Shard::WHOLE);
         let sizes: Vec<usize> = partition
             .parts
             .iter()
@@ -198,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_small_tree_is_one_job() {
-        let partition = partition(&census(&[(0, 10); 10]), 8);
-        assert_eq!(partition, Partition { glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] });
+        let partition = partition(&census(&[(0, 10); 10]), 8, Shard::WHOLE);
+        assert_eq!(partition, Partition { entries: 103, glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] });
     }
 }

@@ -46,16 +46,12 @@ pub struct Entry<'a> {
     pub name: &'a CStr,
     /// What it is.
     pub kind: FileType,
+    /// Its inode number, as the directory has it.
+    pub inode: u64,
 }
 
 /// Looks at an entry, on whatever thread finds it, and tells how many bytes it counts for.
 pub type Visit<'a> = dyn Fn(&Entry<'_>) -> u64 + Sync + 'a;
-
-/// Counts nothing, which spares a system call per entry.
-#[must_use]
-pub fn no_bytes(_: &Entry<'_>) -> u64 {
-    0
-}
 
 /// Counts the size of files, and nothing for what cannot be looked at.
 #[must_use]
@@ -205,7 +201,8 @@ impl<'a> Walk<'a> {
                 continue;
             }
             found.entries += 1;
-            found.bytes += (self.visit)(&Entry { dir: dir.as_fd(), path, name: entry.file_name(), kind });
+            let (name_in_dir, inode) = (entry.file_name(), entry.ino());
+            found.bytes += (self.visit)(&Entry { dir: dir.as_fd(), path, name: name_in_dir, kind, inode });
             if is_dir {
                 found.names.push(name.to_owned());
             }
@@ -287,6 +284,6 @@ mod tests {
 
     #[test]
     fn a_root_that_cannot_be_read_is_an_error() {
-        assert!(census(reach(Path::new("/nonexistent"), &Excludes::default()), &no_bytes).is_err());
+        assert!(census(reach(Path::new("/nonexistent"), &Excludes::default()), &|_| 0).is_err());
     }
 }

@@ -14,11 +14,11 @@ use super::queue::{Queue, Wake};
 use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
 use crate::dirty::{DirtySet, Mark, plan};
-use crate::executor::{Executor, Tally};
+use crate::executor::{Executor, Mode, Tally};
 use crate::exit::Exit;
 use crate::guard;
 use crate::mirror::Mirror;
-use crate::pass::{self, Patience};
+use crate::pass::{self, Extent, Passed, Patience, Terms};
 use crate::report::text::{self, bytes, count};
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
@@ -26,8 +26,10 @@ use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::output::Change;
 use crate::state::StateDir;
 use crate::state::lock::{self, Kind, Lock};
+use crate::state::record::Record;
 use crate::tree::Reach;
 use crate::tree::exclude::Excludes;
+use crate::tree::shard::Shard;
 
 /// What a worker works with.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ struct Progress {
     failing: BTreeSet<PathBuf>,
     /// Failing paths that were named in the log already.
     named: BTreeSet<PathBuf>,
-    /// Directories that are not mirrored because their paths are too long.
+    /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
     left_out: BTreeSet<PathBuf>,
     /// What was sent while a pass was running, whose list of files may be older than that and undo it.
     again: DirtySet,
@@ -167,19 +169,38 @@ impl Worker<'_> {
                 continue;
             }
             let on_item = self.on_item;
-            let (outcome, tally) = {
+            let passed = {
                 let on_item = |change, path: &Path| on_item(mirror, change, path);
-                pass::run(&mut self.executor, self.children, Patience::None, &on_item)
+                // Whatever it deletes is in the history, and nobody is there to ask.
+                let last = Record::load(self.state, mirror, Shard::WHOLE);
+                let terms = Terms {
+                    patience: Patience::None,
+                    last: last.as_ref(),
+                    max_delete: None,
+                    shard: Shard::WHOLE,
+                    extent: Extent::Everything,
+                };
+                pass::run(&mut self.executor, self.children, terms, &on_item)
             };
+            if self.executor.mode() == Mode::Real {
+                passed.remember(self.state, mirror, Shard::WHOLE);
+            }
+            let Passed { outcome, tally, .. } = passed;
             match lock {
-                Ok(lock) if !matches!(outcome, Outcome::Stopped | Outcome::Aborted(_)) => lock.end(),
+                Ok(lock) if !outcome.cut_off() => lock.end(),
                 lock => drop(lock),
             }
             match outcome {
                 Outcome::Done => progress.caught_up = true,
-                Outcome::Partial(failing) => {
+                Outcome::Partial(mut failing) => {
                     progress.caught_up = true;
-                    self.partial(progress, failing, None);
+                    for dir in std::mem::take(&mut failing.left_alone) {
+                        let why = failing.paths.remove(&dir).unwrap_or_default();
+                        self.leave_out(progress, dir, &why);
+                    }
+                    if !failing.is_empty() {
+                        self.partial(progress, failing, None);
+                    }
                 }
                 Outcome::Transient(trouble) | Outcome::Busy(trouble) => self.failed(progress, trouble, Cure::Time),
                 Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),
@@ -244,7 +265,8 @@ impl Worker<'_> {
         // To be known before the changes are looked at: a pass that starts later sees at least as much.
         let pass_was_running = self.pass_is_running();
         let plan = plan::plan(Reach::of(mirror, &self.excludes), batch);
-        self.leave_out(progress, plan.too_long);
+        let why = "is left as it is: its path is too long for rsync and the history";
+        plan.too_long.into_iter().for_each(|dir| self.leave_out(progress, dir, why));
         let on_item = self.on_item;
         let (mut outcome, mut tally) = self.executor.run(&plan.scopes, &self.patterns, &|c, p| on_item(mirror, c, p));
         if let Outcome::Partial(failing) = &mut outcome
@@ -322,18 +344,12 @@ impl Worker<'_> {
         progress.permanent.reset();
     }
 
-    /// Excludes directories that cannot be mirrored, and says so once.
-    fn leave_out(&mut self, progress: &mut Progress, too_long: Vec<PathBuf>) {
-        for dir in too_long {
-            if !progress.left_out.contains(&dir) {
-                let mirror = self.executor.mirror();
-                error!(
-                    "{mirror}: {} is left as it is: its path is too long for rsync and the history",
-                    text::path(&dir)
-                );
-                self.patterns.push(pattern_for_directory(&dir));
-                progress.left_out.insert(dir);
-            }
+    /// Excludes a directory that must not be mirrored, and says so once.
+    fn leave_out(&mut self, progress: &mut Progress, dir: PathBuf, why: &str) {
+        if !progress.left_out.contains(&dir) {
+            error!("{}: {} {why}", self.executor.mirror(), text::path(&dir));
+            self.patterns.push(pattern_for_directory(&dir));
+            progress.left_out.insert(dir);
         }
     }
 

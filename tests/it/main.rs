@@ -8,6 +8,7 @@ mod config_errors;
 mod excludes;
 mod full_sync;
 mod generated;
+mod guards;
 mod logging;
 mod mounts;
 mod parallel;

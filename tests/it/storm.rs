@@ -113,8 +113,9 @@ fn storm(version: Version, seed_offset: u64) {
     let mut round = 0;
     while Instant::now() < end {
         round += 1;
-        let pass = (round % 4 == 0)
-            .then(|| Sersync::new(&["full-sync", "--allow-empty", "-c"]).arg(&config).state_dir(&state).spawn());
+        let pass = (round % 4 == 0).then(|| {
+            Sersync::new(&["full-sync", "--allow-empty", "--force-delete", "-c"]).arg(&config).state_dir(&state).spawn()
+        });
         for _ in 0..200 {
             change(&mut random, &place.source(), &outside);
         }

@@ -1,0 +1,182 @@
+//! What is remembered of a mirror from its last good pass: the base of the guards, and since when it may be trusted.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use log::warn;
+use rustix::time::ClockId;
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use super::StateDir;
+use crate::guard;
+use crate::hash::fnv1a;
+use crate::mirror::Mirror;
+use crate::tree::changed::Directories;
+use crate::tree::shard::Shard;
+
+/// A moment by the clock on the wall, with what tells whether that clock was set back later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Moment {
+    /// By the clock.
+    pub time: DateTime<Utc>,
+    /// How long the machine was running then, in milliseconds.
+    uptime: i64,
+    /// A name for the time from one start of the machine to the next.
+    boot: String,
+}
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Moment {
+        let uptime = rustix::time::clock_gettime(ClockId::Boottime);
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        Moment { time: Utc::now(), uptime: uptime.tv_sec * 1000 + uptime.tv_nsec / 1_000_000, boot }
+    }
+
+    /// Whether the times of files that were changed since this moment can be compared with it: the clock was not set
+    /// back, as far as can be told. Over a restart of the machine only the clock itself can tell.
+    #[must_use]
+    pub fn is_sound(&self, now: &Moment) -> bool {
+        let by_clock = (now.time - self.time).num_milliseconds();
+        let passed = now.uptime - self.uptime;
+        by_clock >= 0 && (self.boot != now.boot || by_clock >= passed - CLOCK_SLACK)
+    }
+}
+
+/// How far the clock may be corrected without having been set back, in milliseconds. [`Record::since`] looks back farther.
+const CLOCK_SLACK: i64 = 1_000;
+
+/// The last pass over a mirror that did everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Record {
+    /// The stamp: every change before this moment has reached the endpoint.
+    pub stamp: Moment,
+    /// When everything was last compared.
+    pub compared: DateTime<Utc>,
+    /// How many entries the source had, the root not counted.
+    pub entries: u64,
+    /// Whether the root of the source was a mount point.
+    pub mounted: bool,
+    /// The directories of the source in which others were mounted and entered.
+    pub mounts: Vec<OsString>,
+    /// The sum of the file with the directories of the source; another one does not belong to this record.
+    directories: u64,
+    /// What was to be mirrored then, see [`Mirror::fingerprint`].
+    pub fingerprint: u64,
+}
+
+impl Record {
+    /// What is to be remembered of a pass. The file with the directories is written by [`Record::save`].
+    #[must_use]
+    pub fn new(
+        mirror: &Mirror,
+        stamp: Moment,
+        compared: DateTime<Utc>,
+        entries: u64,
+        mounts: &[PathBuf],
+        directories: &Directories,
+    ) -> Record {
+        Record {
+            stamp,
+            compared,
+            entries,
+            mounted: guard::is_mounted(&mirror.source.path),
+            mounts: mounts.iter().map(|path| path.clone().into_os_string()).collect(),
+            directories: fnv1a(&directories.as_bytes()),
+            fingerprint: mirror.fingerprint(),
+        }
+    }
+
+    /// What is remembered of the same mirror under the same settings; nothing when no pass over it (or this shard of it)
+    /// was ever good. A damaged file counts as nothing: everything is compared then, and the guards have less to go by.
+    #[must_use]
+    pub fn load(state: &StateDir, mirror: &Mirror, shard: Shard) -> Option<Record> {
+        let text = read(state, mirror, shard, "json")?;
+        let record: Result<Record, _> = serde_json::from_slice(&text);
+        let record = record.map_err(|e| warn!("{mirror}: what is remembered of the last pass is damaged: {e}")).ok()?;
+        (record.fingerprint == mirror.fingerprint()).then_some(record)
+    }
+
+    /// The directories that the source had then; nothing when they are not known any more.
+    #[must_use]
+    pub fn directories(&self, state: &StateDir, mirror: &Mirror, shard: Shard) -> Option<Directories> {
+        let bytes = read(state, mirror, shard, "directories")?;
+        (fnv1a(&bytes) == self.directories).then(|| Directories::from_bytes(&bytes)).flatten()
+    }
+
+    /// The ctime from which on something may have changed since the stamp. The kernel's clock for files is behind the
+    /// real one by up to a tick, and a clock may have been corrected a little.
+    #[must_use]
+    pub fn since(&self) -> (i64, i64) {
+        let time = self.stamp.time - TimeDelta::milliseconds(2 * CLOCK_SLACK);
+        (time.timestamp(), time.timestamp_subsec_nanos().into())
+    }
+
+    /// Remembers it, in the place of what was remembered before. At any moment one of the two is complete.
+    ///
+    /// # Errors
+    /// With the file's name.
+    pub fn save(&self, state: &StateDir, mirror: &Mirror, shard: Shard, directories: &Directories) -> io::Result<()> {
+        write(state, mirror, shard, "directories", &directories.as_bytes())?;
+        write(state, mirror, shard, "json", &serde_json::to_vec(self)?)
+    }
+}
+
+fn path(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str) -> io::Result<PathBuf> {
+    let shard = if shard == Shard::WHOLE { String::new() } else { format!(".shard-{}-of-{}", shard.number, shard.of) };
+    Ok(state.dir("mirrors")?.join(format!("{}{shard}.{kind}", mirror.id())))
+}
+
+fn read(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str) -> Option<Vec<u8>> {
+    let path = path(state, mirror, shard, kind).map_err(|e| warn!("{mirror}: {e}")).ok()?;
+    match fs::read(&path) {
+        Ok(bytes) => Some(bytes),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => {
+            warn!("{mirror}: what is remembered of the last pass cannot be read: {}: {e}", path.display());
+            None
+        }
+    }
+}
+
+fn write(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = path(state, mirror, shard, kind)?;
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(&path)).map_err(named)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(named)?;
+    file.persist(&path).map(drop).map_err(|e| named(e.error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_noticed() {
+        let start =
+            Moment { time: DateTime::from_timestamp(1_790_000_000, 0).unwrap(), uptime: 5_000_000, boot: "a".into() };
+        let later = |clock: i64, uptime: i64, boot: &str| Moment {
+            time: start.time + TimeDelta::milliseconds(clock),
+            uptime: start.uptime + uptime,
+            boot: boot.to_owned(),
+        };
+        for (now, sound) in [
+            (later(60_000, 60_000, "a"), true),
+            (later(59_500, 60_000, "a"), true),
+            (later(3_600_000, 60_000, "a"), true),
+            (later(30_000, 60_000, "a"), false),
+            (later(-1, 0, "a"), false),
+            (later(60_000, -4_000_000, "b"), true),
+            (later(-60_000, -4_000_000, "b"), false),
+        ] {
+            assert_eq!(start.is_sound(&now), sound, "{now:?}");
+        }
+    }
+}

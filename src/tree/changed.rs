@@ -1,0 +1,177 @@
+//! What changed in a source since a moment, found by looking at the source alone.
+//!
+//! Every change of a file or directory sets the time of its last status change (ctime), which nobody can set back but by
+//! setting the clock back. What was deleted has changed its directory. What was moved here may hold anything: a directory
+//! that was not known under this name is taken for new, with everything in it.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, CWD, FileType, Stat};
+use rustix::io::Errno;
+
+use super::Reach;
+use super::walk::{self, Census, Entry};
+use crate::dirty::{DirtySet, Mark};
+use crate::hash::scattered;
+
+/// With more changes than this, directories are compared as a whole.
+const MOST_SINGLE_CHANGES: usize = 200_000;
+
+/// The directories that a source had, each as a number made of its path and its inode, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directories(Vec<u64>);
+
+impl Directories {
+    /// From what [`Directories::as_bytes`] made; nothing for anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (numbers, rest) = bytes.as_chunks();
+        let numbers: Vec<u64> = numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();
+        (rest.is_empty() && numbers.is_sorted()).then_some(Directories(numbers))
+    }
+
+    /// For a file.
+    #[must_use]
+    pub fn as_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    fn contains(&self, number: u64) -> bool {
+        self.0.binary_search(&number).is_ok()
+    }
+}
+
+/// Collects directories while they are being walked.
+#[derive(Debug, Default)]
+pub struct Collector(Mutex<Vec<u64>>);
+
+impl Collector {
+    /// Takes a directory that was found.
+    pub fn add(&self, entry: &Entry<'_>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(number(entry));
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn finish(self) -> Directories {
+        let mut numbers = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        numbers.sort_unstable();
+        Directories(numbers)
+    }
+}
+
+fn number(entry: &Entry<'_>) -> u64 {
+    scattered(scattered(entry.inode, entry.path.as_os_str().as_bytes()), entry.name.to_bytes())
+}
+
+/// Whether the times of what is there come from this machine's clock, so that a moment of this clock can be compared with
+/// them.
+#[must_use]
+#[allow(
+    clippy::cast_sign_loss,
+    reason = "the type is a number of 32 or 64 bits with or without a sign, by architecture"
+)]
+pub fn can_tell(root: &Path) -> bool {
+    /// NFS, SMB, CIFS, SMB2, FUSE, 9p, AFS, Ceph, Coda, Lustre (statfs(2), `linux/magic.h`).
+    const REMOTE: [u64; 10] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x6573_5546,
+        0x0102_1997,
+        0x5346_414f,
+        0x00c3_6400,
+        0x7375_7245,
+        0x0bd0_0bd0,
+    ];
+    let kind = |stat: rustix::fs::StatFs| stat.f_type as u64 & 0xffff_ffff;
+    rustix::fs::statfs(root).map(kind).is_ok_and(|kind| !REMOTE.contains(&kind))
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub struct Changes {
+    /// The source as it is.
+    pub census: Census,
+    /// What has to be looked at again.
+    pub dirty: DirtySet,
+    /// The directories that there are.
+    pub directories: Directories,
+}
+
+/// Finds what changed at or after `since` (a ctime), given the directories that there were.
+///
+/// # Errors
+/// When the root cannot be read.
+pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories) -> io::Result<Changes> {
+    let dirty = Mutex::new(DirtySet::new(MOST_SINGLE_CHANGES));
+    let mark = |path: &Path, mark| dirty.lock().unwrap_or_else(PoisonError::into_inner).mark(path, mark);
+    let collector = Collector::default();
+    let changed = |stat: &Stat| (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or_default()) >= since;
+    if changed(&rustix::fs::statat(CWD, reach.root, AtFlags::empty())?) {
+        mark(Path::new(""), Mark::Shallow);
+    }
+    let census = walk::census(reach, &|entry| {
+        let is_dir = entry.kind == FileType::Directory;
+        if is_dir {
+            collector.add(entry);
+        }
+        let path = || entry.path.join(std::ffi::OsStr::from_bytes(entry.name.to_bytes()));
+        match rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
+            _ if is_dir && !known.contains(number(entry)) => mark(&path(), Mark::Deep),
+            Ok(stat) if changed(&stat) => mark(&path(), if is_dir { Mark::Shallow } else { Mark::Path }),
+            // It was removed in the meantime, if it is not another error, which comparing it will show.
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(_) => mark(&path(), Mark::Path),
+        }
+        0
+    })?;
+    let dirty = dirty.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Changes { census, dirty, directories: collector.finish() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::exclude::Excludes;
+    use proptest::prelude::*;
+    use std::fs;
+
+    proptest! {
+        #[test]
+        fn directories_read_back(mut numbers in prop::collection::vec(any::<u64>(), 0..50)) {
+            numbers.sort_unstable();
+            let directories = Directories(numbers);
+            prop_assert_eq!(Directories::from_bytes(&directories.as_bytes()), Some(directories));
+        }
+    }
+
+    #[test]
+    fn a_moved_directory_is_new_and_what_is_as_it_was_is_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        fs::create_dir_all(at("root/a/b")).unwrap();
+        fs::create_dir_all(at("root/quiet/c")).unwrap();
+        fs::create_dir_all(at("outside/with/content")).unwrap();
+        for file in ["root/a/b/f", "root/quiet/f", "outside/with/f"] {
+            fs::write(at(file), file).unwrap();
+        }
+        let excludes = Excludes::default();
+        let (root, later) = (at("root"), (i64::MAX, 0));
+        let reach = Reach { root: &root, excludes: &excludes, longest_directory: 3000, device: None };
+        let before = scan(reach, later, &Directories::default()).unwrap();
+        assert!(scan(reach, later, &before.directories).unwrap().dirty.is_empty());
+        fs::rename(at("outside/with"), at("root/quiet/with")).unwrap();
+        let after = scan(reach, later, &before.directories).unwrap();
+        let quiet: Vec<_> = after.dirty.root().children().flat_map(|(_, node)| node.children()).collect();
+        assert_eq!(quiet.len(), 1, "{:?}", after.dirty);
+        assert_eq!((quiet[0].0.to_str(), quiet[0].1.mark()), (Some("with"), Some(Mark::Deep)));
+        let everything = scan(reach, (0, 0), &after.directories).unwrap();
+        assert_eq!(everything.dirty.root().mark(), Some(Mark::Shallow));
+        assert_eq!(after.census.directories.len(), 7);
+    }
+}
