@@ -34,6 +34,6 @@ mod tests {
     fn the_numbers_never_change() {
         // The first two are from the authors of FNV; the others are fixed, since lock files and samples depend on them.
         assert_eq!([fnv1a(b""), fnv1a(b"foobar")], [0xcbf2_9ce4_8422_2325, 0x8594_4171_f739_67e8]);
-        assert_eq!([scattered(0, b""), scattered(7, b"foobar")], [0, 0]);
+        assert_eq!([scattered(0, b""), scattered(7, b"foobar")], [0x7bd3_144f_29c0_cc9e, 0x0877_fb79_1ae8_334d]);
     }
 }
