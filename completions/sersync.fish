@@ -31,6 +31,7 @@ complete -c sersync -n "__fish_sersync_needs_command" -s q -l quiet -d 'Say noth
 complete -c sersync -n "__fish_sersync_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_needs_command" -s V -l version -d 'Print version'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "watch" -d 'Mirror changes as they happen'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "config" -d 'Check or show the configuration'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "completions" -d 'Print the tab completion for a shell'
@@ -53,6 +54,18 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l json -d 'P
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l sample -d 'Compare only this share of the files, chosen by chance, such as 5%; at least one. What only the mirror has is not looked for then, and neither are differences of anything but files' -r
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l seed -d 'What the choice of --sample depends on: the same number chooses the same files [default: the date as YYYYMMDD, so that each day has other files; -v shows it]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l allow-empty -d 'Compare a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l json -d 'Print one JSON object per difference and one per mirror'
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
@@ -100,11 +113,12 @@ complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "config" -d 'Check or show the configuration'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync watch config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "config" -d 'Check or show the configuration'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print the validated configuration with all defaults filled in'

@@ -13,6 +13,7 @@ use clap_complete::Shell;
 use crate::config::units::Span;
 use crate::exit::Exit;
 use crate::tree::shard::Shard;
+use crate::verify::sample::Share;
 
 /// Mirror directory trees to rsync daemons, in real time and in periodic passes, keeping what is overwritten or deleted.
 #[derive(Debug, Parser)]
@@ -52,6 +53,14 @@ pub enum Command {
     /// overwritten or deleted is kept in one history directory per run. Made for cron and timers: without a terminal it prints
     /// nothing when all went well.
     FullSync(FullSyncArgs),
+    /// Compare mirrors with their sources, content included, and list what differs
+    ///
+    /// Nothing is changed on either side. What differs is looked at again before it is listed, so that a file that is just
+    /// being mirrored is not called different. Each line of the list is `MIRROR: WORD PATH`, where the word is `missing` (the
+    /// mirror does not have it, or has something of another kind there), `differs` (the content), `attributes` (permissions,
+    /// owner, group or time only) or `extra` (only the mirror has it). Ends with 0 when all is the same, with 3 when not;
+    /// without a terminal it prints nothing when all is the same.
+    Verify(VerifyArgs),
     /// Mirror changes as they happen
     ///
     /// First everything is compared once; changes made meanwhile are not lost. Then changes are sent when it was quiet for
@@ -165,6 +174,33 @@ impl FromStr for IfOlderThan {
     }
 }
 
+/// Compare mirrors with their sources, content included, and list what differs.
+#[derive(Debug, Args)]
+#[command(after_long_help = VERIFY_EXAMPLES.to_owned() + &exit_status())]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub selection: Selection,
+
+    /// Compare only this share of the files, chosen by chance, such as 5%; at least one. What only the mirror has is not
+    /// looked for then, and neither are differences of anything but files
+    #[arg(long, value_name = "SHARE")]
+    pub sample: Option<Share>,
+
+    /// What the choice of --sample depends on: the same number chooses the same files [default: the date as YYYYMMDD, so that
+    /// each day has other files; -v shows it]
+    #[arg(long, value_name = "N", requires = "sample")]
+    pub seed: Option<u64>,
+
+    /// Compare a source that is empty, which otherwise counts as not mounted
+    #[arg(long)]
+    pub allow_empty: bool,
+
+    /// Print one JSON object per difference and one per mirror
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Mirror changes as they happen.
 #[derive(Debug, Args)]
 #[command(after_long_help = WATCH_EXAMPLES.to_owned() + &exit_status())]
@@ -228,6 +264,23 @@ Examples:
                     --password-file /etc/sersync/rsync.passwd
 
 What is overwritten or deleted goes to history-backup/NAME/ in the same module.
+
+";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  sersync verify                            everything, all sources on all their targets
+  sersync verify file-backup --sample 5%    other files of one source each day
+  sersync verify --sample 5% --seed 7       the same files each time
+  sersync full-sync --checksum              to mend what differs, with the old versions kept
+
+All files are read on both sides, or those of the sample. The time limit is `timeout` in [full-sync]. At most 100,000
+differences of one mirror are listed; what is beyond is counted.
+
+With --json there is an object with \"type\": \"difference\" for each difference, with its mirror, difference (the word)
+and path, and one with \"type\": \"mirror\" for each mirror, with its mirror, exit, error, compared (entries), missing,
+differs, attributes, extra, not_listed, sample, seed, failing (paths that could not be compared, and why), rsync_runs and
+seconds.
 
 ";
 

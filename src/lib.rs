@@ -21,4 +21,5 @@ pub mod scope;
 pub mod signals;
 pub mod state;
 pub mod tree;
+pub mod verify;
 pub mod watch;

@@ -62,6 +62,17 @@ pub struct Terms<'a> {
     pub extent: Extent<'a>,
 }
 
+impl Terms<'_> {
+    /// Everything is compared, patiently and without a guard: for those who delete nothing.
+    pub const HARMLESS: Terms<'static> = Terms {
+        patience: Patience::Some,
+        last: None,
+        max_delete: None,
+        shard: Shard::WHOLE,
+        extent: Extent::Everything,
+    };
+}
+
 /// How much of a mirror is looked at.
 #[derive(Debug, Clone, Copy)]
 pub enum Extent<'a> {
@@ -203,6 +214,26 @@ fn deletion_limit(mode: Mode, terms: Terms<'_>, entries: u64) -> Result<Option<u
         guard::check_shrunk(max, last, entries)?;
     }
     Ok(Some(guard::deletions_allowed(max, last, entries)))
+}
+
+/// Runs scopes with the patience of a pass, up to `jobs` at the same time: what fails is tried again, what still fails is
+/// in the outcome.
+pub fn run_scopes(
+    executor: &mut Executor<'_>,
+    children: &Children,
+    scopes: Vec<Scope>,
+    jobs: usize,
+    on_item: &OnItem<'_>,
+) -> (Outcome, Tally) {
+    let exclude = executor.mirror().source.exclude.iter().map(OsString::from).collect();
+    let (given_up, tally) = (Failing::default(), Tally::default());
+    let hard_links = executor.mirror().rsync.attributes.hard_links;
+    let mut pass = Pass { exclude, given_up, tally, hard_links, waits: true, children, on_item };
+    if let Some(outcome) = pass.settle(executor, scopes, jobs) {
+        return (outcome, pass.tally);
+    }
+    let outcome = if pass.given_up.is_empty() { Outcome::Done } else { Outcome::Partial(pass.given_up) };
+    (outcome, pass.tally)
 }
 
 struct Pass<'a> {

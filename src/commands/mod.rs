@@ -1,9 +1,11 @@
 //! The subcommands, one file each: they read settings, make mirrors, have the work done and report.
 
+mod at_once;
 mod config;
 mod full_sync;
 mod generate;
 mod setup;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<End> {
     match &cli.command {
         Command::FullSync(args) => full_sync::run(cli, args),
+        Command::Verify(args) => verify::run(cli, args),
         Command::Watch(args) => watch::run(cli, args),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),

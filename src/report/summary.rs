@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use log::error;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
@@ -99,13 +99,18 @@ impl Summary {
         )
     }
 
+    /// What failed, an object for each path.
+    #[must_use]
+    pub fn failing_json(&self) -> Vec<Value> {
+        (self.failing.paths.iter())
+            .map(|(path, why)| json!({ "path": text::path(path), "why": why }))
+            .chain(self.failing.unattributed.iter().map(|why| json!({ "why": why })))
+            .collect()
+    }
+
     /// One JSON object for programs.
     #[must_use]
     pub fn json(&self) -> String {
-        let failing: Vec<_> = (self.failing.paths.iter())
-            .map(|(path, why)| json!({ "path": text::path(path), "why": why }))
-            .chain(self.failing.unattributed.iter().map(|why| json!({ "why": why })))
-            .collect();
         json!({
             "type": "mirror",
             "mirror": self.mirror,
@@ -119,7 +124,7 @@ impl Summary {
             "sent": self.tally.sent,
             "rsync_runs": self.tally.runs,
             "seconds": self.took.as_secs_f64(),
-            "failing": failing,
+            "failing": self.failing_json(),
         })
         .to_string()
     }

@@ -16,4 +16,5 @@ mod scenarios;
 mod storm;
 mod support;
 mod support_works;
+mod verify;
 mod watch;

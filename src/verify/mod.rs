@@ -1,0 +1,322 @@
+//! Compares a mirror with its source, content included, and changes nothing on either side.
+//!
+//! Everything that a pass would do is listed by rsync in a dry run. What it lists is looked at again, after a wait that
+//! lets a `watch` catch up, so that a file in motion is not called drift. What differs in the last look is reported.
+
+pub mod differences;
+mod readable;
+pub mod report;
+pub mod sample;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use log::{debug, info};
+
+use crate::config::settings::{Jobs, Watch};
+use crate::dirty::{DirtySet, Mark, plan};
+use crate::executor::{Executor, Mode, OnItem, Tally};
+use crate::exit::Exit;
+use crate::history::keeper::Keeper;
+use crate::mirror::Mirror;
+use crate::pass::{self, Passed, Terms};
+use crate::report::text;
+use crate::rsync::argv::Compare;
+use crate::rsync::children::Children;
+use crate::rsync::outcome::{Failing, Outcome, Trouble, VANISHED};
+use crate::rsync::output::Change;
+use crate::rsync::probe;
+use crate::scope::{Limits, Listed, Scope};
+use crate::tree::Reach;
+use crate::tree::partition;
+use crate::tree::walk::{self, Census, Visit};
+use differences::{Bounds, Difference, Differences, is_directory};
+use readable::Unread;
+use report::Report;
+use sample::Sample;
+
+/// How often what differs is looked at again, at most.
+const LOOKS: u32 = 3;
+/// The shortest wait before it is.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// Fewer paths than this are one job.
+const FEW: usize = 1_000;
+/// Files of a sample that are in memory at the same time.
+const SLICE: u64 = 100_000;
+
+/// How long a difference may last without being drift.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The wait before the first look again; each further one is twice as long.
+    wait: Duration,
+    /// What changed in the source within this time may still be on its way.
+    recent: Duration,
+}
+
+impl Pace {
+    /// For mirrors that a `watch` with these settings may keep up to date.
+    #[must_use]
+    pub fn of(watch: &Watch) -> Self {
+        Pace { wait: (watch.delay * 2).max(SHORTEST_WAIT), recent: watch.max_delay }
+    }
+}
+
+/// Compares one mirror with its source: all of it, or the files of a sample.
+#[must_use]
+pub fn run(mirror: &Mirror, children: &Children, pace: Pace, sample: Option<Sample>) -> Report {
+    let begun = Instant::now();
+    let seen = Seen { failing: Failing::default(), unread: Unread::default(), tally: Tally::default(), compared: 0 };
+    let mut verification = Verification { mirror, children, seen };
+    let found = verification.everything_or(sample).and_then(|found| verification.look_again(found, pace));
+    let Seen { mut failing, unread, tally, compared } = verification.seen;
+    // What comes and goes while it is compared is in motion.
+    failing.paths.retain(|_, why| why != VANISHED);
+    let (outcome, differences) = match found {
+        Ok(mut differences) => {
+            differences.forget_content(|path| unread.has(path));
+            failing.extend(unread.into_failing());
+            let outcome = if failing.is_empty() { Outcome::Done } else { Outcome::Partial(failing) };
+            (outcome, differences)
+        }
+        Err(outcome) => (outcome, Differences::new(Bounds::DEFAULT)),
+    };
+    Report::new(mirror, outcome, differences, compared, sample, tally, begun.elapsed())
+}
+
+/// One mirror that is being compared. Its steps end with the outcome when it cannot go on.
+struct Verification<'a> {
+    mirror: &'a Mirror,
+    children: &'a Children,
+    seen: Seen,
+}
+
+/// What came up, beside the differences.
+struct Seen {
+    failing: Failing,
+    unread: Unread,
+    tally: Tally,
+    compared: u64,
+}
+
+impl Verification<'_> {
+    /// The first look.
+    fn everything_or(&mut self, sample: Option<Sample>) -> Result<Differences, Outcome> {
+        match sample {
+            Some(sample) => self.sampled(sample),
+            None => self.everything(),
+        }
+    }
+
+    fn everything(&mut self) -> Result<Differences, Outcome> {
+        let unread = Mutex::new(std::mem::take(&mut self.seen.unread));
+        // What of it cannot be walked is found by the pass as well.
+        let census = self.walk(&|entry| {
+            readable::check(entry, &unread);
+            0
+        })?;
+        self.seen.unread = unread.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.seen.compared = census.entries();
+        let found = Mutex::new(Differences::new(Bounds::DEFAULT));
+        let mut executor = self.executor(Compare::Content);
+        let Passed { outcome, tally, .. } =
+            pass::run(&mut executor, self.children, Terms::HARMLESS, &|change, path| {
+                found.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
+            });
+        self.settled(outcome, tally)?;
+        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Compares the files of the sample, one slice after the other, so that a large sample of a large tree does not have
+    /// to be in memory.
+    fn sampled(&mut self, sample: Sample) -> Result<Differences, Outcome> {
+        let least = AtomicU64::new(u64::MAX);
+        let census = self.walk(&|entry| {
+            let Some(path) = readable::file(entry) else { return 0 };
+            least.fetch_min(sample.number(&path), Ordering::Relaxed);
+            u64::from(sample.has(&path))
+        })?;
+        // At least one file, where there is any: without one a mirror that is not there at all would pass.
+        let sample = if census.bytes() == 0 { sample.reaching(least.into_inner()) } else { sample };
+        let clients = match self.mirror.rsync.jobs {
+            Jobs::Fixed(jobs) => jobs,
+            Jobs::Auto => partition::worthwhile(&census, || probe::clients_for(self.mirror)),
+        };
+        for (path, why) in census.unreadable.iter().cloned() {
+            self.seen.failing.paths.insert(path, format!("is not compared: {why}"));
+        }
+        let found = Mutex::new(Differences::new(Bounds::DEFAULT));
+        let slices = census.bytes().div_ceil(SLICE).max(1);
+        debug!("{}: a sample of {} files, in {slices} parts", self.mirror, census.bytes());
+        for slice in 0..slices {
+            let files = self.slice(sample, slice, slices)?;
+            self.seen.compared += files.len() as u64;
+            let listed = Listed { present: files, ..Listed::default() };
+            self.compare(Compare::Content, spread(listed, clients), clients, &|change, path| {
+                // The directories on the way to a file are compared along with it.
+                if change != Change::Delete && !is_directory(path) && sample.has(path) {
+                    found.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
+                }
+            })?;
+        }
+        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The files of one slice of the sample.
+    fn slice(&mut self, sample: Sample, slice: u64, slices: u64) -> Result<Vec<PathBuf>, Outcome> {
+        let unread = Mutex::new(std::mem::take(&mut self.seen.unread));
+        let files = Mutex::new(Vec::new());
+        self.walk(&|entry| {
+            if let Some(path) = readable::file(entry)
+                && sample.slice(&path, slices) == Some(slice)
+            {
+                readable::check(entry, &unread);
+                files.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+            }
+            0
+        })?;
+        self.seen.unread = unread.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut files: Vec<PathBuf> = files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Neighbours go to the same rsync, which then has fewer directories to pass through.
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Looks again at what differs, until that gets no less and nothing of it has changed lately.
+    fn look_again(&mut self, mut found: Differences, pace: Pace) -> Result<Differences, Outcome> {
+        for look in 0..LOOKS {
+            if found.kept() == 0 {
+                break;
+            }
+            let (before, wait) = (found.kept(), pace.wait * 2_u32.pow(look));
+            info!(
+                "{}: looking again at {} in {:.1} s",
+                self.mirror,
+                text::count(before, "difference"),
+                wait.as_secs_f64()
+            );
+            self.children.pause(wait);
+            if self.children.is_closed() {
+                return Err(Outcome::Stopped);
+            }
+            let again = self.once_more(&found)?;
+            found = found.found_again(&again);
+            if found.kept() == before && !self.is_recent(&found, pace.recent) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Compares just the paths that differ. Those that only the mirror has are seen by a listing of the directory where
+    /// they should be; that is no reason to read the content of all others in it.
+    fn once_more(&mut self, found: &Differences) -> Result<Differences, Outcome> {
+        let again = Mutex::new(found.none_of_them());
+        for (compare, extra) in [(Compare::Content, false), (Compare::Quick, true)] {
+            let concerned = found.iter().filter(|(_, difference)| (*difference == Difference::Extra) == extra);
+            let paths: Vec<&Path> = concerned.map(|(path, _)| path).collect();
+            let (clients, scopes) = (self.clients_for(paths.len()), self.scopes(&paths, extra));
+            self.compare(compare, spread_all(scopes, clients), clients, &|change, path| {
+                if (change == Change::Delete) == extra && found.has(path) {
+                    again.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
+                }
+            })?;
+        }
+        Ok(again.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The scopes that look again at these paths.
+    fn scopes(&self, paths: &[&Path], extra: bool) -> Vec<Scope> {
+        // Room for the directories on the way to them, so that it need not fold.
+        let mut dirty = DirtySet::new(Bounds::DEFAULT.paths * 4);
+        for path in paths {
+            if extra {
+                dirty.mark(path.parent().unwrap_or(Path::new("")), Mark::Shallow);
+            } else {
+                dirty.mark(path, Mark::Path);
+            }
+        }
+        let plan = plan::plan(Reach::of(self.mirror, &self.mirror.excludes), &dirty);
+        let without_missing = |scope| match scope {
+            // The directory where it should be is gone as well, so the one above it tells.
+            Scope::Listed(listed) if extra => Scope::Listed(listed.without_missing()),
+            // It is gone in the source by now: whatever the mirror has, the difference of before is none any more.
+            Scope::Listed(listed) => Scope::Listed(Listed { missing: Vec::new(), ..listed }),
+            tree @ Scope::Tree(_) => tree,
+        };
+        plan.scopes.into_iter().map(without_missing).collect()
+    }
+
+    /// Runs scopes; what fails for single paths is kept for the report.
+    fn compare(
+        &mut self,
+        compare: Compare,
+        scopes: Vec<Scope>,
+        clients: usize,
+        on_item: &OnItem<'_>,
+    ) -> Result<(), Outcome> {
+        let mut executor = self.executor(compare);
+        let (outcome, tally) = pass::run_scopes(&mut executor, self.children, scopes, clients, on_item);
+        self.settled(outcome, tally)
+    }
+
+    fn executor(&self, compare: Compare) -> Executor<'_> {
+        Executor::new(self.mirror, self.children, Mode::DryRun, Keeper::none()).comparing(compare)
+    }
+
+    fn settled(&mut self, outcome: Outcome, tally: Tally) -> Result<(), Outcome> {
+        self.seen.tally.add(tally);
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Partial(failing) => {
+                self.seen.failing.extend(failing);
+                Ok(())
+            }
+            outcome => Err(outcome),
+        }
+    }
+
+    fn walk(&self, visit: &Visit<'_>) -> Result<Census, Outcome> {
+        walk::census(Reach::of(self.mirror, &self.mirror.excludes), visit).map_err(|e| {
+            let why = format!("the source {} cannot be read: {e}", self.mirror.source.path.display());
+            Outcome::Permanent(Trouble { exit: Exit::Unreachable, why })
+        })
+    }
+
+    fn clients_for(&self, paths: usize) -> usize {
+        match self.mirror.rsync.jobs {
+            Jobs::Fixed(jobs) => jobs,
+            Jobs::Auto if paths < FEW => 1,
+            Jobs::Auto => probe::clients_for(self.mirror),
+        }
+    }
+
+    /// Whether any of the paths changed in the source within this time, and so may still be on its way.
+    fn is_recent(&self, found: &Differences, time: Duration) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = i64::try_from(now.saturating_sub(time).as_secs()).unwrap_or(i64::MAX);
+        found.iter().any(|(path, _)| changed(&self.mirror.source.path, path).is_some_and(|ctime| ctime >= since))
+    }
+}
+
+/// When a path changed, or, when it is not there, the directory where it should be: that it was deleted changes that one.
+fn changed(root: &Path, path: &Path) -> Option<i64> {
+    path.ancestors().find_map(|path| fs::symlink_metadata(root.join(path)).ok()).map(|meta| meta.ctime())
+}
+
+/// Divides lists among rsync clients that run at the same time.
+fn spread_all(scopes: Vec<Scope>, clients: usize) -> Vec<Scope> {
+    let spread_one = |scope| match scope {
+        Scope::Listed(listed) => spread(listed, clients),
+        tree @ Scope::Tree(_) => vec![tree],
+    };
+    scopes.into_iter().flat_map(spread_one).collect()
+}
+
+fn spread(listed: Listed, clients: usize) -> Vec<Scope> {
+    let entries = listed.len().div_ceil(clients.max(1)).clamp(1, Limits::DEFAULT.entries);
+    listed.split(Limits { entries, ..Limits::DEFAULT }).into_iter().map(Scope::Listed).collect()
+}
