@@ -13,6 +13,7 @@ pub mod exit;
 pub mod guard;
 pub mod hash;
 pub mod history;
+pub mod hooks;
 pub mod mirror;
 pub mod pass;
 pub mod report;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::thread;
 
 use log::warn;
@@ -10,14 +9,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::rsync::children::Children;
-
-/// Calls `on_first` from a thread of its own when the first signal arrives; kills the children and ends the process by
-/// the same signal when a second one does.
+/// Calls `on_first` from a thread of its own when the first signal arrives; when a second one does, calls `at_once`, which
+/// kills what was started, and ends the process by the same signal.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
-pub fn install(children: Arc<Children>, on_first: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+pub fn install(on_first: impl Fn(i32) + Send + 'static, at_once: impl Fn() + Send + 'static) -> io::Result<()> {
     let ignored = ignored();
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
@@ -30,7 +27,7 @@ pub fn install(children: Arc<Children>, on_first: impl Fn(i32) + Send + 'static)
                 continue;
             }
             warn!("ending at once");
-            children.stop();
+            at_once();
             die_of(signal);
         }
     })?;

@@ -1,11 +1,12 @@
 //! `full-sync`: one pass over every mirror that was asked for, all endpoints at once.
 
-use std::collections::{BTreeMap, VecDeque};
+mod sources;
+
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,15 @@ use chrono::{Local, Utc};
 use log::{Level, debug, error, info, log_enabled};
 use serde_json::json;
 
+use self::sources::Sources;
 use super::End;
 use super::setup::{self, Setup};
 use crate::cli::{Cli, FullSyncArgs, IfOlderThan};
 use crate::executor::{Executor, Mode};
-use crate::exit::{Exit, Failure};
-use crate::guard::{self, EmptySource};
+use crate::exit::Exit;
+use crate::guard;
 use crate::history::keeper::Keeper;
+use crate::hooks::{Hooks, Over};
 use crate::mirror::Mirror;
 use crate::pass::{self, Extent, Patience, Terms};
 use crate::report::summary::Summary;
@@ -34,22 +37,29 @@ use crate::state::lock::{Kind, Lock};
 use crate::state::record::{Moment, Record};
 use crate::tree::changed::{self, Directories};
 
-/// Mirrors that are worked on at the same time; each is an rsync with its daemon's processes.
-const MOST_AT_ONCE: usize = 16;
-
 pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     let mut setup = setup::prepare(cli, &args.selection)?;
     leave_out_recent(&mut setup, args);
     let children = Arc::new(Children::default());
+    let hooks = Arc::new(Hooks::default());
     let ended_by = Arc::new(AtomicI32::new(0));
-    {
-        let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
-        signals::install(Arc::clone(&children), move |signal| {
+    let on_first = {
+        let (children, hooks, ended_by) = (Arc::clone(&children), Arc::clone(&hooks), Arc::clone(&ended_by));
+        move |signal| {
             ended_by.store(signal, Ordering::Relaxed);
             children.stop();
-        })?;
-    }
-    let summaries = all(&setup, args, &children);
+            hooks.stop(Over::Everything);
+        }
+    };
+    let at_once = {
+        let (children, hooks) = (Arc::clone(&children), Arc::clone(&hooks));
+        move || {
+            children.stop();
+            hooks.kill();
+        }
+    };
+    signals::install(on_first, at_once)?;
+    let summaries = all(&setup, args, &children, &hooks);
     let show =
         log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn)) || args.writing.dry_run;
     for summary in &summaries {
@@ -66,46 +76,23 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     })
 }
 
-/// Works on all mirrors until they are done or the time is over.
-fn all(setup: &Setup, args: &FullSyncArgs, children: &Children) -> Vec<Summary> {
-    let guarded = guard_sources(setup, args);
-    let queue: Mutex<VecDeque<&Mirror>> = Mutex::new(setup.mirrors.iter().collect());
+/// Works on all sources until they are done or the time is over.
+fn all(setup: &Setup, args: &FullSyncArgs, children: &Children, hooks: &Hooks) -> Vec<Summary> {
+    let mirror = |mirror: &Mirror| one(setup, args, mirror, children);
+    let sources = Sources { setup, args, children, hooks, mirror: &mirror };
     let (done, results) = mpsc::channel();
     let mut summaries = thread::scope(|scope| {
-        for _ in 0..setup.mirrors.len().min(MOST_AT_ONCE) {
-            let (done, queue, guarded) = (done.clone(), &queue, &guarded);
-            scope.spawn(move || {
-                while let Some(mirror) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() } {
-                    let summary = match guarded.get(&mirror.source.name) {
-                        Some(failure) => Summary::not_begun(mirror, failure),
-                        None => one(setup, args, mirror, children),
-                    };
-                    // The receiver lives as long as this scope.
-                    let _ = done.send(summary);
-                }
-            });
-        }
-        drop(done);
-        collect(&results, children, setup.settings.full_sync.timeout)
+        let sources = &sources;
+        // The results end when this thread drops its end of the channel.
+        scope.spawn(move || sources.run(&done));
+        collect(&results, children, hooks, setup.settings.full_sync.timeout)
     });
     summaries.sort_by(|a, b| a.mirror.cmp(&b.mirror));
     summaries
 }
 
-/// The sources that must not be mirrored now, with the reason.
-fn guard_sources(setup: &Setup, args: &FullSyncArgs) -> BTreeMap<String, Failure> {
-    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let mut refused = BTreeMap::new();
-    for mirror in &setup.mirrors {
-        if let Err(failure) = guard::check_source(&mirror.source, empty) {
-            refused.insert(mirror.source.name.clone(), failure);
-        }
-    }
-    refused
-}
-
 /// Gathers the results; when the time is over the rest is stopped.
-fn collect(results: &mpsc::Receiver<Summary>, children: &Children, timeout: Duration) -> Vec<Summary> {
+fn collect(results: &mpsc::Receiver<Summary>, children: &Children, hooks: &Hooks, timeout: Duration) -> Vec<Summary> {
     let mut summaries = Vec::new();
     let deadline = Instant::now() + timeout;
     loop {
@@ -115,6 +102,8 @@ fn collect(results: &mpsc::Receiver<Summary>, children: &Children, timeout: Dura
             Err(RecvTimeoutError::Timeout) => {
                 error!("the pass takes longer than `timeout` in [full-sync]: stopping it");
                 children.stop();
+                // What `before` has done to a source, `after` may have to undo.
+                hooks.stop(Over::Beginnings);
                 summaries.extend(results.iter());
             }
         }

@@ -33,10 +33,14 @@ pub(super) fn run(cli: &Cli, args: &VerifyArgs) -> Result<End> {
     let ended_by = Arc::new(AtomicI32::new(0));
     {
         let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
-        signals::install(Arc::clone(&children), move |signal| {
-            ended_by.store(signal, Ordering::Relaxed);
-            children.stop();
-        })?;
+        let on_first = {
+            let children = Arc::clone(&children);
+            move |signal| {
+                ended_by.store(signal, Ordering::Relaxed);
+                children.stop();
+            }
+        };
+        signals::install(on_first, move || children.stop())?;
     }
     let refused = guard_sources(&setup, args);
     let pace = Pace::of(&setup.settings.watch);

@@ -27,13 +27,18 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     let setup = setup::prepare(cli, &args.selection)?;
     let children = Arc::new(Children::default());
     let (tell, news) = mpsc::channel();
-    signals::install(Arc::clone(&children), {
+    let on_first = {
         let tell = tell.clone();
         move |signal| {
             // When nobody listens any more, the end has come already.
             let _ = tell.send(News::Signal(signal));
         }
-    })?;
+    };
+    let at_once = {
+        let children = Arc::clone(&children);
+        move || children.stop()
+    };
+    signals::install(on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     let (mirrors, locks, mut exits) = admitted(&setup, args, mode);
     if mirrors.is_empty() {

@@ -59,6 +59,7 @@ impl Default for FullSync {
             max_delete: MaxDelete::Percent(50.0),
             before: Vec::new(),
             after: Vec::new(),
+            hook_timeout: HOUR,
         }
     }
 }

@@ -119,6 +119,8 @@ pub struct FullSync {
     pub before: Vec<String>,
     /// A program with its arguments that runs after it. Empty: none.
     pub after: Vec<String>,
+    /// One of these two that takes longer is ended.
+    pub hook_timeout: Duration,
 }
 
 /// A limit for deletions.

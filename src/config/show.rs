@@ -89,6 +89,7 @@ fn full_sync(full_sync: &FullSync) -> written::FullSync {
         })),
         before: Some(placed(full_sync.before.clone())),
         after: Some(placed(full_sync.after.clone())),
+        hook_timeout: Some(text(&Span(full_sync.hook_timeout))),
     }
 }
 
@@ -226,7 +227,7 @@ mod tests {
             (backend, start) in (0usize..3, 0usize..3),
             max_pending in 16usize..1_000_000,
             max_delete in any_max_delete(),
-            (timeout, every) in (secs(), secs()),
+            (timeout, every, hook_timeout) in (secs(), secs(), secs()),
             before in prop::collection::vec("/[ -~]{1,9}", 0..3),
             (keep_days, resolution) in (0u32..=36500, 0u64..1_000_000),
             textfile_dir in prop::option::of(any_path()),
@@ -242,7 +243,7 @@ mod tests {
                     start: [Start::Full, Start::Changed, Start::None][start],
                     max_pending,
                 },
-                full_sync: FullSync { timeout, every, max_delete, after: before.clone(), before },
+                full_sync: FullSync { timeout, every, max_delete, after: before.clone(), before, hook_timeout },
                 history: History { keep_days, resolution: Duration::from_millis(resolution) },
                 metrics: Metrics { textfile_dir },
                 targets: [(target.name.clone(), target)].into(),

@@ -125,6 +125,9 @@ fn full_sync(problems: &mut Problems, written: Option<&written::FullSync>) -> Fu
         max_delete: problems.take("max-delete", written.max_delete.as_ref(), max_delete).unwrap_or(default.max_delete),
         before: problems.take("before", written.before.as_ref(), |argv| program(argv)).unwrap_or_default(),
         after: problems.take("after", written.after.as_ref(), |argv| program(argv)).unwrap_or_default(),
+        hook_timeout: problems
+            .take("hook-timeout", written.hook_timeout.as_ref(), |text| seconds(text))
+            .unwrap_or(default.hook_timeout),
     }
 }
 

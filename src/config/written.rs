@@ -65,6 +65,7 @@ pub(super) struct FullSync {
     pub(super) timeout: Option<Text>,
     pub(super) every: Option<Text>,
     pub(super) max_delete: Option<Spanned<Value>>,
+    pub(super) hook_timeout: Option<Text>,
     pub(super) before: Option<Spanned<Vec<String>>>,
     pub(super) after: Option<Spanned<Vec<String>>>,
 }

@@ -61,7 +61,7 @@ impl Children {
         mut on_line: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<Finished, NotRun> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        detach(command);
+        detach(command, Signal::KILL);
         let mut child = self.start(command)?;
         let pid = Pid::from_child(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -138,16 +138,16 @@ impl Children {
 }
 
 /// Gives the child a session of its own, so that it can neither ask for a password on the terminal nor get the
-/// terminal's signals, and ends it when this process is killed, so that no orphan works on a mirror beside the next run. Why
-/// not by a kinder signal: see [`Children::stop`].
+/// terminal's signals, and sends it `when_orphaned` when this process is killed, so that no orphan works on a mirror
+/// beside the next run. Why rsync gets no kinder signal than SIGKILL: see [`Children::stop`].
 #[allow(unsafe_code, reason = "pre_exec has no safe form")]
-fn detach(command: &mut Command) {
+pub(crate) fn detach(command: &mut Command, when_orphaned: Signal) {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe system calls are made, and nothing is allocated.
     unsafe {
         command.pre_exec(move || {
             rustix::process::setsid()?;
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            rustix::process::set_parent_process_death_signal(Some(when_orphaned))?;
             // The parent may have ended before the line above took effect.
             if rustix::process::getppid() != Some(parent) {
                 return Err(io::Error::from_raw_os_error(rustix::io::Errno::CANCELED.raw_os_error()));

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::Local;
 
 use super::StateDir;
+use crate::config::settings::Source;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
 
@@ -62,28 +63,39 @@ impl Lock {
     ) -> Result<Lock, Failure> {
         let failed = |e: io::Error| Failure::new(Exit::Failed, format!("{mirror}: {e}"));
         let mut file = open(state, mirror, kind).map_err(failed)?;
-        let deadline = Instant::now() + wait.max(LEAST_WAIT);
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(e)) => return Err(failed(e)),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline && !give_up() => thread::sleep(RETRY),
-                Err(TryLockError::WouldBlock) => {
-                    let holder = note(&mut file);
-                    let what = match kind {
-                        Kind::Pass => "another pass is running",
-                        Kind::Watch => "another watch is running",
-                    };
-                    let hint = "wait for it with --lock-wait 5m";
-                    return Err(Failure::new(Exit::Locked, format!("{mirror}: {what} ({}); {hint}", holder.trim())));
-                }
-            }
+        if !acquire(&file, wait, give_up).map_err(failed)? {
+            let what = match kind {
+                Kind::Pass => "another pass is running",
+                Kind::Watch => "another watch is running",
+            };
+            return Err(locked(&mirror.to_string(), what, &mut file));
         }
         let other = if kind == Kind::Pass { Kind::Watch } else { Kind::Pass };
         let after_crash = crashed(&mut file) || left_by_crash(state, mirror, other).map_err(failed)?;
-        let text = format!("process {} since {}\n", std::process::id(), Local::now().format("%Y-%m-%d %H:%M:%S"));
-        write_note(&mut file, &text).map_err(failed)?;
+        write_note(&mut file, &holder()).map_err(failed)?;
         Ok(Lock { file, after_crash })
+    }
+
+    /// Takes the lock that a pass over a source with hooks holds from the first hook to the last: the hooks of another run
+    /// could take the source away under this one. It waits as [`Lock::take`] does.
+    ///
+    /// # Errors
+    /// [`Exit::Locked`] with who holds it, or why the file cannot be used.
+    pub fn take_for_hooks(
+        state: &StateDir,
+        source: &Source,
+        wait: Duration,
+        give_up: impl Fn() -> bool,
+    ) -> Result<Lock, Failure> {
+        let name = format!("source `{}`", source.name);
+        let failed = |e: io::Error| Failure::new(Exit::Failed, format!("{name}: {e}"));
+        // Such a name is one of a file, and no mirror's, which has an `@`.
+        let mut file = open_named(state, &format!("{}.hooks", source.name)).map_err(failed)?;
+        if !acquire(&file, wait, give_up).map_err(failed)? {
+            return Err(locked(&name, "another pass with hooks is running", &mut file));
+        }
+        write_note(&mut file, &holder()).map_err(failed)?;
+        Ok(Lock { file, after_crash: false })
     }
 
     /// Whether the one before, of either kind, was killed or left rsync sessions behind: the daemon may still be working
@@ -98,6 +110,29 @@ impl Lock {
         // Without the note the next run waits a little longer than it has to.
         let _ = write_note(&mut self.file, ENDED);
     }
+}
+
+/// Tries to get the lock for some time; false when somebody else has it.
+fn acquire(file: &File, wait: Duration, give_up: impl Fn() -> bool) -> io::Result<bool> {
+    let deadline = Instant::now() + wait.max(LEAST_WAIT);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(e)) => return Err(e),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline && !give_up() => thread::sleep(RETRY),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+        }
+    }
+}
+
+fn locked(name: &str, what: &str, file: &mut File) -> Failure {
+    let message = format!("{name}: {what} ({}); wait for it with --lock-wait 5m", note(file).trim());
+    Failure::new(Exit::Locked, message)
+}
+
+/// What the file says while the lock is held.
+fn holder() -> String {
+    format!("process {} since {}\n", std::process::id(), Local::now().format("%Y-%m-%d %H:%M:%S"))
 }
 
 fn note(file: &mut File) -> String {
@@ -136,7 +171,11 @@ pub fn is_held(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<bool
 }
 
 fn open(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<File> {
-    let path: PathBuf = state.dir("locks")?.join(format!("{}.{kind}", mirror.id()));
+    open_named(state, &format!("{}.{kind}", mirror.id()))
+}
+
+fn open_named(state: &StateDir, name: &str) -> io::Result<File> {
+    let path: PathBuf = state.dir("locks")?.join(name);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     file.map_err(|e| io::Error::new(e.kind(), format!("lock file {}: {e}", path.display())))
 }

@@ -9,6 +9,7 @@ mod excludes;
 mod full_sync;
 mod generated;
 mod guards;
+mod hooks;
 mod logging;
 mod mounts;
 mod parallel;
