@@ -88,6 +88,27 @@ fn without_the_key_each_name_is_a_file_of_its_own() {
     }
 }
 
+/// What the manual says of rsync's way with links that the source no longer has.
+#[test]
+fn names_that_are_a_link_no_longer_stay_one_file_until_one_of_them_changes() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let (source, mirror) = (place.source(), daemon.module_path().join("name"));
+    let config = configured(&place, &daemon, "hard-links = true");
+    fs::write(source.join("a"), "same").unwrap();
+    fs::hard_link(source.join("a"), source.join("b")).unwrap();
+    run(&place, "full-sync", &config).run().code(0);
+    let time = fs::metadata(source.join("a")).unwrap().modified().unwrap();
+    fs::remove_file(source.join("b")).unwrap();
+    fs::write(source.join("b"), "same").unwrap();
+    fs::File::options().append(true).open(source.join("b")).unwrap().set_modified(time).unwrap();
+    run(&place, "full-sync", &config).run().code(0);
+    assert!(is_one_file(&mirror.join("a"), &mirror.join("b")));
+    fs::write(source.join("b"), "its own").unwrap();
+    run(&place, "full-sync", &config).run().code(0);
+    Comparer::new().hard_links().assert_same(&source, &mirror);
+}
+
 /// In real time rsync sees the links among the paths of one batch only; the next comparison of everything sees all.
 #[test]
 fn watch_keeps_the_content_of_links_and_the_next_pass_their_identity() {

@@ -191,6 +191,15 @@ fn a_second_signal_ends_everything_at_once() {
 }
 
 #[test]
+fn a_hook_does_not_outlive_a_program_that_is_killed() {
+    let stage = Stage::new();
+    let running = stage.run(&stage.configured(&stage.hook("before", "echo $$ >@/hook; exec sleep 1000"), "")).spawn();
+    let hook = stage.process("hook");
+    running.kill();
+    wait_for("the hook has ended", SOON, || !runs(hook));
+}
+
+#[test]
 fn what_a_hook_prints_cannot_fool_a_terminal() {
     let stage = Stage::new();
     let script = "printf '\\033[2Jfine\\377\\n'; printf 'no line end'; head -c 100000 /dev/zero | tr '\\0' x >&2";
