@@ -20,7 +20,7 @@ use super::End;
 use super::setup::{self, Setup};
 use crate::cli::{Cli, FullSyncArgs, IfOlderThan};
 use crate::executor::{Executor, Mode};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::guard;
 use crate::history::keeper::Keeper;
 use crate::hooks::{Hooks, Over};
@@ -36,9 +36,11 @@ use crate::signals;
 use crate::state::lock::{Kind, Lock};
 use crate::state::record::{Moment, Record};
 use crate::tree::changed::{self, Directories};
+use crate::tree::shard::Shard;
 
 pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     let mut setup = setup::prepare(cli, &args.selection)?;
+    check_shard(&setup, args)?;
     leave_out_recent(&mut setup, args);
     let children = Arc::new(Children::default());
     let hooks = Arc::new(Hooks::default());
@@ -180,6 +182,14 @@ fn changed_only(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, last: Optio
         last.directories(&setup.state, mirror, args.shard).ok_or("its directories are not known any more")
     };
     known().map_err(|why| info!("{mirror}: everything is compared: {why}")).ok()
+}
+
+/// Links between files of different shards cannot be kept.
+fn check_shard(setup: &Setup, args: &FullSyncArgs) -> Result<(), Failure> {
+    let linked = setup.mirrors.iter().find(|mirror| mirror.rsync.attributes.hard_links);
+    let Some(mirror) = linked.filter(|_| args.shard != Shard::WHOLE) else { return Ok(()) };
+    let why = "`hard-links` is set, and one rsync has to see the whole source to keep them; leave out --shard";
+    Err(Failure::new(Exit::Usage, format!("{mirror}: {why}")))
 }
 
 /// Leaves out the mirrors whose last good pass is recent enough.

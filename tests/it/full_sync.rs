@@ -406,7 +406,7 @@ fn what_is_excluded_stays_when_its_directory_is_deleted_in_the_source() {
             let place = Place::new();
             let module = daemon.url("name").rsplit('/').nth(1).unwrap().to_owned();
             let text = format!(
-                "[rsync]\nuser = 'tester'\npassword-file = '{}'\n[history]\nkeep-days = 0\n[targets.t]\nmodule = '{module}'\n\
+                "[rsync]\nuser = 'tester'\npassword-file = '{}'\n[history]\nkeep-days = 0\n[full-sync]\nmax-delete = '100%'\n[targets.t]\nmodule = '{module}'\n\
                  hosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\nexclude = ['*.tmp']\n",
                 daemon.password_file().display(),
                 daemon.port(),
@@ -512,7 +512,8 @@ fn what_is_excluded_stays_in_a_local_directory_too() {
     }
     let path = |name: &str| place.dir.path().join(name);
     let text = format!(
-        "[targets.t]\npath = '{}'\n[sources.name]\npath = '{}'\ntargets = ['t']\nexclude = ['*.tmp']\n",
+        "[full-sync]\nmax-delete = '100%'\n[targets.t]\npath = '{}'\n\
+         [sources.name]\npath = '{}'\ntargets = ['t']\nexclude = ['*.tmp']\n",
         path("target").display(),
         path("src").display()
     );
@@ -521,7 +522,7 @@ fn what_is_excluded_stays_in_a_local_directory_too() {
     run().code(0);
     assert!(path("target/name/d/f").exists());
     fs::remove_dir_all(path("src/d")).unwrap();
-    run();
+    run().code(0);
     assert!(!path("target/name/d/f").exists());
     assert!(path("target/name/d/own.tmp").exists() && path("target/name/d/sub/own.tmp").exists());
 }

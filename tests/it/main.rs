@@ -3,6 +3,7 @@
 
 mod attributes;
 mod bad_input;
+mod changed;
 mod checksum;
 mod config_errors;
 mod excludes;
@@ -14,6 +15,7 @@ mod logging;
 mod mounts;
 mod parallel;
 mod scenarios;
+mod shards;
 mod storm;
 mod support;
 mod support_works;

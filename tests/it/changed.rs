@@ -1,0 +1,115 @@
+//! `full-sync --changed`: the mirror becomes equal although it is asked about nothing but what changed in the source.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::full_sync::Place;
+use crate::scenarios;
+use crate::support::daemon::{Rsyncd, Version};
+use crate::support::tree::{assert_same, snapshot};
+use crate::support::{SOON, fixture, wait_for};
+
+fn every_kind_of_change_is_found(version: Version) {
+    if !version.is_here() {
+        return;
+    }
+    let daemon = Rsyncd::builder().version(version).start();
+    let place = Place::new();
+    let scenarios = scenarios::all();
+    for scenario in &scenarios {
+        let dir = place.source().join(scenario.name);
+        fs::create_dir(&dir).unwrap();
+        (scenario.before)(&dir);
+    }
+    fixture::small_tree(&place.source().join("at rest"));
+    let changed = || place.command("full-sync", &daemon).args(&["--changed", "-v", "--force-delete"]);
+    changed().run().code(0).stderr_has("everything is compared: no pass over it was ever good");
+    let mirror = daemon.module_path().join("name");
+    assert_same(&place.source(), &mirror);
+    for scenario in &scenarios {
+        (scenario.change)(&place.source().join(scenario.name));
+    }
+    let output = changed().run().code(0);
+    assert!(!output.stderr.contains("everything is compared"), "{output}");
+    assert_same(&place.source(), &mirror);
+}
+
+#[test]
+fn every_kind_of_change() {
+    every_kind_of_change_is_found(Version::Installed);
+}
+
+#[test]
+fn every_kind_of_change_with_debian_12() {
+    every_kind_of_change_is_found(Version::Debian12);
+}
+
+/// Waits until what was done before is older than what a scan looks back at from its stamp.
+fn let_time_pass() {
+    let begun = std::time::Instant::now();
+    wait_for("the changes to be old", SOON, || begun.elapsed().as_millis() > 2_300);
+}
+
+#[test]
+fn directories_that_moved_here_come_with_all_that_is_in_them() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let outside = place.dir.path().join("outside");
+    fs::create_dir_all(place.source().join("a/b/c")).unwrap();
+    fs::create_dir_all(outside.join("moved/in/deep")).unwrap();
+    fs::write(outside.join("moved/in/deep/f"), "old content").unwrap();
+    fs::write(place.source().join("a/b/c/f"), "f").unwrap();
+    let mirror = daemon.module_path().join("name");
+    let changed = || place.command("full-sync", &daemon).args(&["--changed", "--force-delete"]);
+    changed().run().code(0);
+    let_time_pass();
+    changed().run().code(0);
+    // What this changes on the mirror is not looked at: nothing changed there in the source.
+    fs::write(mirror.join("a/b/c/only on the mirror"), "x").unwrap();
+    changed().run().code(0);
+    assert!(mirror.join("a/b/c/only on the mirror").exists());
+    fs::remove_file(mirror.join("a/b/c/only on the mirror")).unwrap();
+    fs::rename(outside.join("moved"), place.source().join("a/b/moved")).unwrap();
+    fs::rename(place.source().join("a/b/c"), place.source().join("c elsewhere")).unwrap();
+    symlink("a", place.source().join("link")).unwrap();
+    changed().run().code(0);
+    fixture::mtime(&mirror.join("a/b"), 0, 0);
+    assert!(mirror.join("a/b/moved/in/deep/f").exists() && mirror.join("c elsewhere/f").exists());
+    assert!(!mirror.join("a/b/c").exists());
+    place.command("full-sync", &daemon).run().code(0);
+    assert_same(&place.source(), &mirror);
+}
+
+#[test]
+fn what_it_cannot_know_it_compares() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let mirror = daemon.module_path().join("name");
+    let changed = || place.command("full-sync", &daemon).args(&["--changed", "-v"]).run().code(0);
+    changed();
+    let state = place.dir.path().join("state/mirrors");
+    let file = |kind: &str| {
+        let entries = fs::read_dir(&state).unwrap().flatten().map(|entry| entry.path());
+        entries.into_iter().find(|path| path.extension().is_some_and(|e| e == kind)).unwrap()
+    };
+    let record = fs::read_to_string(file("json")).unwrap();
+    let damages: [(&str, Vec<u8>, &str); 5] = [
+        ("json", b"{".to_vec(), "damaged"),
+        ("json", vec![0xff; 100], "damaged"),
+        ("directories", b"0123456".to_vec(), "its directories are not known"),
+        ("directories", vec![0; 80], "its directories are not known"),
+        ("json", record.replace("\"time\":\"20", "\"time\":\"29").into_bytes(), "the clock was set back"),
+    ];
+    for (kind, damage, told) in damages {
+        fs::write(file(kind), damage).unwrap();
+        fs::write(mirror.join("only on the mirror"), "x").unwrap();
+        let output = changed();
+        assert!(output.stderr.contains(told), "{told}: {output}");
+        assert_same(&place.source(), &mirror);
+        let before = snapshot(&mirror);
+        let output = changed();
+        assert!(!output.stderr.contains("compared"), "{output}");
+        assert_eq!(before, snapshot(&mirror));
+    }
+}
