@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::history::bucket::Bucket;
 use crate::history::keeper::Keeper;
 use crate::mirror::{Endpoint, Mirror};
-use crate::rsync::argv::{self, Compare, JobOptions, MissingArgs};
+use crate::rsync::argv::{self, Compare, FileList, JobOptions, MissingArgs};
 use crate::rsync::children::{Children, NotRun};
 use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
 use crate::rsync::output::{self, Change, Line};
@@ -80,6 +80,9 @@ impl Tally {
     }
 }
 
+/// A list of up to so many entries is made before a job begins: some 20 MiB on each side.
+const SHORT_LIST: u64 = 150_000;
+
 /// Runs the jobs of one mirror.
 #[derive(Debug)]
 pub struct Executor<'a> {
@@ -90,6 +93,7 @@ pub struct Executor<'a> {
     history: Mutex<Keeper>,
     missing_args: MissingArgs,
     deletions: Deletions,
+    file_list: FileList,
 }
 
 /// What was deleted so far, and how much may be.
@@ -130,12 +134,18 @@ impl<'a> Executor<'a> {
             history,
             missing_args,
             deletions: Deletions::default(),
+            file_list: FileList::Growing,
         }
     }
 
     /// Deletes at most so many paths from now on; when there are more, everything is stopped.
     pub fn limit_deletions(&mut self, limit: Option<u64>) {
         self.deletions = Deletions { limit, made: AtomicU64::new(0) };
+    }
+
+    /// Tells how many entries a single job will have at most.
+    pub fn expect(&mut self, entries: u64) {
+        self.file_list = if entries <= SHORT_LIST { FileList::Whole } else { FileList::Growing };
     }
 
     /// That more was deleted, or would be, than may be.
@@ -311,7 +321,16 @@ impl<'a> Executor<'a> {
         }
         let (missing_args, compare) = (self.missing_args, self.compare);
         let max_delete = self.deletions.limit.filter(|_| !dry_run);
-        let options = JobOptions { bucket, exclude, clients, missing_args, compare, max_delete, dry_run };
+        let options = JobOptions {
+            bucket,
+            exclude,
+            clients,
+            missing_args,
+            compare,
+            file_list: self.file_list,
+            max_delete,
+            dry_run,
+        };
         let mut command = argv::command(self.mirror, scope, options);
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         tally.runs += 1;

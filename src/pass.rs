@@ -130,7 +130,7 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
         Jobs::Fixed(jobs) => jobs,
         Jobs::Auto => partition::worthwhile(&census, || probe::clients_for(mirror)),
     };
-    let Partition { glue, parts, entries } = partition::partition(&census, jobs, terms.shard);
+    let Partition { glue, parts, entries, heaviest } = partition::partition(&census, jobs, terms.shard);
     let stages: Vec<Vec<Scope>> = match terms.extent {
         Extent::Everything => glue.into_iter().map(|glue| vec![glue]).chain([parts]).collect(),
         // One after the other: a level of a directory must not be compared while something new is put into it.
@@ -140,12 +140,14 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
             .map(|scope| vec![scope])
             .collect(),
     };
-    debug!("{mirror}: {entries} entries, {} scopes", stages.iter().map(Vec::len).sum::<usize>());
+    let scopes = text::count(stages.iter().map(Vec::len).sum(), "scope");
+    debug!("{mirror}: {entries} entries in {scopes}");
     let limit = match deletion_limit(executor.mode(), terms, entries) {
         Ok(limit) => limit,
         Err(failure) => return Passed::not_begun(failure.exit, failure.message),
     };
     executor.limit_deletions(limit);
+    executor.expect(heaviest);
     if hard_links && matches!(terms.extent, Extent::Everything) {
         info!(
             "{mirror}: one rsync compares the whole source, since `hard-links` is set: several would not see all links"

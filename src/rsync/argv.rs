@@ -29,6 +29,15 @@ pub enum Compare {
     Content,
 }
 
+/// When rsync lists what it compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileList {
+    /// While it goes on, which needs little memory but waits for the other side now and then.
+    Growing,
+    /// Before it begins.
+    Whole,
+}
+
 /// How one job is run.
 #[derive(Debug, Clone, Copy)]
 pub struct JobOptions<'a> {
@@ -42,6 +51,8 @@ pub struct JobOptions<'a> {
     pub missing_args: MissingArgs,
     /// When a file is left as it is.
     pub compare: Compare,
+    /// When the files are listed.
+    pub file_list: FileList,
     /// How many paths may be deleted at most.
     pub max_delete: Option<u64>,
     /// Report only.
@@ -110,7 +121,12 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
         command.arg("--backup").arg(option("--backup-dir=", &backup_dir(mirror, bucket)));
     }
     match scope {
-        Scope::Tree(_) => command.args(["-r", "--delete"]),
+        Scope::Tree(_) => {
+            if options.file_list == FileList::Whole {
+                command.arg("--no-inc-recursive");
+            }
+            command.args(["-r", "--delete"])
+        }
         Scope::Listed(listed) => {
             command.arg("-d");
             if !listed.shallow.is_empty() {

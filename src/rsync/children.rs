@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+use super::unhurried::Unhurried;
+
 /// A line longer than this is cut: names are at most 4096 bytes, each at most four bytes when escaped.
 const LONGEST_LINE: u64 = 20_000;
 /// Lines of stderr that are kept; a tree full of unreadable files must not fill the memory.
@@ -73,7 +75,7 @@ impl Children {
                     if errors.len() < KEPT_ERRORS { errors.push(line.to_vec()) } else { errors_dropped += 1 }
                 })
             });
-            let read = each_line(stdout, |line| {
+            let read = each_line(stdout.map(Unhurried::new), |line| {
                 if on_line(line).is_break() {
                     // It is not reaped yet, so the number is still its own.
                     let _ = kill_process(pid, Signal::KILL);

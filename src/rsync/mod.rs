@@ -5,4 +5,5 @@ pub mod children;
 pub mod outcome;
 pub mod output;
 pub mod probe;
+mod unhurried;
 pub mod version;

@@ -21,6 +21,8 @@ pub struct Partition {
     pub parts: Vec<Scope>,
     /// How many entries the source has in them.
     pub entries: u64,
+    /// How many the heaviest of the parts has at most.
+    pub heaviest: u64,
 }
 
 /// A tree with fewer entries is one job: a session with the daemon costs as much as comparing some thousand files.
@@ -51,7 +53,8 @@ pub fn partition(census: &Census, jobs: usize, shard: Shard) -> Partition {
     let total = weights.first().copied().unwrap_or_default();
     let whole = shard == Shard::WHOLE;
     if whole && (jobs <= 1 || total < SMALL) {
-        return Partition { entries: census.entries(), glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] };
+        let heaviest = census.entries();
+        return Partition { entries: heaviest, heaviest, glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] };
     }
     // When several machines take part, how the tree is cut must not depend on the machine.
     let (pieces, most) = if whole { (jobs as u64 * FINENESS, jobs) } else { (u64::from(shard.of) * SHARES, MOST_JOBS) };
@@ -73,6 +76,7 @@ pub fn partition(census: &Census, jobs: usize, shard: Shard) -> Partition {
     };
     Partition {
         entries,
+        heaviest: parts.first().map_or(0, |(weight, _)| *weight),
         glue: (!glue.is_empty()).then(|| Scope::Listed(Listed { shallow: paths(glue), ..Listed::default() })),
         parts: parts.into_iter().map(|(_, indexes)| Scope::Tree(paths(indexes))).collect(),
     }
@@ -240,6 +244,9 @@ mod tests {
     #[test]
     fn a_small_tree_is_one_job() {
         let partition = partition(&census(&[(0, 10); 10]), 8, Shard::WHOLE);
-        assert_eq!(partition, Partition { entries: 103, glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] });
+        assert_eq!(
+            partition,
+            Partition { entries: 103, heaviest: 103, glue: None, parts: vec![Scope::Tree(vec![PathBuf::new()])] }
+        );
     }
 }
