@@ -98,6 +98,12 @@ impl Passed {
         Passed { outcome: Outcome::Permanent(Trouble { exit, why }), tally: Tally::default(), memory: None }
     }
 
+    /// The moment since which everything has reached the endpoint, when the pass did everything it was to do.
+    #[must_use]
+    pub fn stamp(&self) -> Option<&Moment> {
+        self.memory.as_ref().filter(|_| self.outcome == Outcome::Done).map(|(record, _)| &record.stamp)
+    }
+
     /// Remembers a pass that did everything it was to do. Without the memory the next one has less to go by.
     pub fn remember(&self, state: &StateDir, mirror: &Mirror, shard: Shard) {
         let Some((record, directories)) = self.memory.as_ref().filter(|_| self.outcome == Outcome::Done) else {

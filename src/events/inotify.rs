@@ -36,6 +36,7 @@ use crate::config::settings::Source;
 use crate::dirty::Mark;
 use crate::guard::{self, EmptySource};
 use crate::report::text;
+use crate::state::record::Moment;
 use crate::tree::Reach;
 use crate::tree::exclude::Excludes;
 
@@ -201,6 +202,8 @@ struct Session<'a> {
     tree: Mutex<DirTree>,
     /// Every directory has been seen once.
     live: AtomicBool,
+    /// Nothing that was missed before is still to be reported.
+    complete: AtomicBool,
     /// Some directories have no watch.
     degraded: AtomicBool,
 }
@@ -232,6 +235,7 @@ impl<'a> Session<'a> {
             root: identity(&source.path)?,
             tree: Mutex::default(),
             live: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
             degraded: AtomicBool::new(false),
         })
     }
@@ -267,9 +271,14 @@ impl<'a> Session<'a> {
             let time = if reading.left.is_empty() { ROOT_CHECK } else { MOVE_GRACE };
             wait(&[self.inotify.as_fd(), self.stop.wake.as_fd()], time)?;
             let stopping = self.stop.requested.load(Ordering::Relaxed);
+            let complete = self.complete.load(Ordering::Acquire) && !self.degraded.load(Ordering::Relaxed);
+            let moment = complete.then(Moment::now);
             self.read_available(reading, buffer)?;
             if reading.ended.is_some() {
                 return Ok(());
+            }
+            if let Some(moment) = moment {
+                self.sink.reported_until(moment);
             }
             if stopping {
                 reading.ended = Some(Ended::Stopped);
@@ -383,6 +392,7 @@ impl<'a> Session<'a> {
                 if again {
                     self.sink.mark(Path::new(""), Mark::Deep);
                 }
+                self.complete.store(true, Ordering::Release);
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod tree;
 use std::path::Path;
 
 use crate::dirty::Mark;
+use crate::state::record::Moment;
 
 /// Device and inode number of a directory. They tell one directory from another while a process lives, not longer.
 pub type Identity = (u64, u64);
@@ -17,6 +18,9 @@ pub type Identity = (u64, u64);
 pub trait Sink: Send + Sync {
     /// Something happened at a path, relative to the source root.
     fn mark(&self, path: &Path, mark: Mark);
+
+    /// Everything that happened before this moment was reported, but for what is inside directories that are new.
+    fn reported_until(&self, moment: Moment);
 
     /// From now on every change below this root directory is reported; or, with `None`, the root is gone for now.
     fn watching(&self, root: Option<Identity>);

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use log::warn;
@@ -15,7 +16,7 @@ use super::StateDir;
 use crate::guard;
 use crate::hash::fnv1a;
 use crate::mirror::Mirror;
-use crate::tree::changed::Directories;
+use crate::tree::changed::{self, Directories};
 use crate::tree::shard::Shard;
 
 /// A moment by the clock on the wall, with what tells whether that clock was set back later.
@@ -34,9 +35,11 @@ impl Moment {
     /// This moment.
     #[must_use]
     pub fn now() -> Moment {
+        static BOOT: LazyLock<String> = LazyLock::new(|| {
+            fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+        });
         let uptime = rustix::time::clock_gettime(ClockId::Boottime);
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        Moment { time: Utc::now(), uptime: uptime.tv_sec * 1000 + uptime.tv_nsec / 1_000_000, boot }
+        Moment { time: Utc::now(), uptime: uptime.tv_sec * 1000 + uptime.tv_nsec / 1_000_000, boot: BOOT.clone() }
     }
 
     /// Whether the times of files that were changed since this moment can be compared with it: the clock was not set
@@ -104,11 +107,35 @@ impl Record {
         (record.fingerprint == mirror.fingerprint()).then_some(record)
     }
 
-    /// The directories that the source had then; nothing when they are not known any more.
-    #[must_use]
-    pub fn directories(&self, state: &StateDir, mirror: &Mirror, shard: Shard) -> Option<Directories> {
-        let bytes = read(state, mirror, shard, "directories")?;
-        (fnv1a(&bytes) == self.directories).then(|| Directories::from_bytes(&bytes)).flatten()
+    /// The directories that the source had then, for a scan of what changed since.
+    ///
+    /// # Errors
+    /// With the reason why such a scan would not find everything.
+    pub fn directories(&self, state: &StateDir, mirror: &Mirror, shard: Shard) -> Result<Directories, &'static str> {
+        if !self.stamp.is_sound(&Moment::now()) {
+            return Err("the clock was set back since the last good pass");
+        }
+        if !changed::can_tell(&mirror.source.path) {
+            return Err("the times of its files come from another machine's clock");
+        }
+        let bytes = read(state, mirror, shard, "directories").filter(|bytes| fnv1a(bytes) == self.directories);
+        bytes.as_deref().and_then(Directories::from_bytes).ok_or("its directories are not known any more")
+    }
+
+    /// Moves the stamp of a mirror to `stamp`, which a watcher may do that has sent every change since `covered`. What is
+    /// remembered from before that stays as it is, and so does a later stamp.
+    ///
+    /// # Errors
+    /// With the file's name.
+    pub fn advance(state: &StateDir, mirror: &Mirror, covered: &Moment, stamp: &Moment) -> io::Result<()> {
+        let record = Record::load(state, mirror, Shard::WHOLE);
+        match record.filter(|record| record.stamp.time >= covered.time && record.stamp.time < stamp.time) {
+            Some(record) => {
+                let record = Record { stamp: stamp.clone(), ..record };
+                write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)
+            }
+            None => Ok(()),
+        }
     }
 
     /// The ctime from which on something may have changed since the stamp. The kernel's clock for files is behind the

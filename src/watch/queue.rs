@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::settings::Watch;
 use crate::dirty::{DirtySet, Mark};
 use crate::events::{Identity, Sink};
+use crate::state::record::Moment;
 
 /// The pending changes of one mirror.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ struct State {
     last: Instant,
     /// The watched root; none while there is none.
     root: Option<Identity>,
+    /// Everything before this moment was reported.
+    reported: Option<Moment>,
+    /// The same for what was handed out last.
+    handed_out: Option<Moment>,
     /// The worker has something to do, so the mirror is not idle.
     busy: bool,
     closing: bool,
@@ -47,7 +52,16 @@ impl Queue {
     pub(super) fn new(settings: &Watch) -> Self {
         let now = Instant::now();
         let dirty = DirtySet::new(settings.max_pending);
-        let state = State { dirty, first: now, last: now, root: None, busy: true, closing: false };
+        let state = State {
+            dirty,
+            first: now,
+            last: now,
+            root: None,
+            reported: None,
+            handed_out: None,
+            busy: true,
+            closing: false,
+        };
         Queue {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -70,7 +84,7 @@ impl Queue {
             });
             if due.is_some_and(|due| due <= now) {
                 state.busy = true;
-                return Wake::Batch(state.dirty.take());
+                return Wake::Batch(state.hand_out());
             }
             if wake_at.is_some_and(|time| time <= now) {
                 return Wake::Time;
@@ -90,6 +104,7 @@ impl Queue {
     pub(super) fn put_back(&self, batch: &DirtySet) {
         let mut state = self.lock();
         state.dirty.merge(batch);
+        state.handed_out = None;
         let now = Instant::now();
         state.first = now.checked_sub(self.max_delay).unwrap_or(now);
     }
@@ -97,7 +112,13 @@ impl Queue {
     /// Hands out everything, due or not.
     #[must_use]
     pub(super) fn take(&self) -> DirtySet {
-        self.lock().dirty.take()
+        self.lock().hand_out()
+    }
+
+    /// The moment before which everything has been handed out, if nothing was put back since.
+    #[must_use]
+    pub(super) fn handed_out_until(&self) -> Option<Moment> {
+        self.lock().handed_out.clone()
     }
 
     /// Says whether the worker has anything left that it is trying to do.
@@ -157,6 +178,14 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    fn reported_until(&self, moment: Moment) {
+        let mut state = self.lock();
+        if state.dirty.is_empty() && state.handed_out.is_some() {
+            state.handed_out = Some(moment.clone());
+        }
+        state.reported = Some(moment);
+    }
+
     fn watching(&self, root: Option<Identity>) {
         self.lock().root = root;
         self.changed.notify_all();
@@ -167,6 +196,13 @@ impl Queue {
     }
 }
 
+impl State {
+    fn hand_out(&mut self) -> DirtySet {
+        self.handed_out.clone_from(&self.reported);
+        self.dirty.take()
+    }
+}
+
 /// Delivers the events of one source to the queues of all its mirrors.
 #[derive(Debug)]
 pub(super) struct ToQueues(pub(super) Vec<Arc<Queue>>);
@@ -174,6 +210,10 @@ pub(super) struct ToQueues(pub(super) Vec<Arc<Queue>>);
 impl Sink for ToQueues {
     fn mark(&self, path: &Path, mark: Mark) {
         self.0.iter().for_each(|queue| queue.mark(path, mark));
+    }
+
+    fn reported_until(&self, moment: Moment) {
+        self.0.iter().for_each(|queue| queue.reported_until(moment.clone()));
     }
 
     fn watching(&self, root: Option<Identity>) {

@@ -26,8 +26,9 @@ use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::output::Change;
 use crate::state::StateDir;
 use crate::state::lock::{self, Kind, Lock};
-use crate::state::record::Record;
+use crate::state::record::{Moment, Record};
 use crate::tree::Reach;
+use crate::tree::changed::Directories;
 use crate::tree::exclude::Excludes;
 use crate::tree::shard::Shard;
 
@@ -80,6 +81,10 @@ struct Progress {
     named: BTreeSet<PathBuf>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
     left_out: BTreeSet<PathBuf>,
+    /// Everything since this moment was sent or is still to be sent; none when that is not so.
+    covered: Option<Moment>,
+    /// When the stamp was last moved.
+    stamped: Instant,
     /// What was sent while a pass was running, whose list of files may be older than that and undo it.
     again: DirtySet,
 }
@@ -106,6 +111,8 @@ enum Cure {
 
 /// How often a running pass is looked for, and a root that is not the watched one.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the stamp is moved on at most.
+const STAMP_EVERY: Duration = Duration::from_secs(5);
 /// How soon a path that failed is tried again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Further failing paths are counted in the log, not named.
@@ -132,6 +139,8 @@ impl Worker<'_> {
             failing: BTreeSet::new(),
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
+            covered: None,
+            stamped: Instant::now(),
             again: set(),
         };
         if self.queue.wait_until_watched().is_some() && !(self.settle && self.settles()) {
@@ -139,6 +148,9 @@ impl Worker<'_> {
             self.live(&mut progress);
         }
         self.drain(&mut progress);
+        if self.queue.pending() == 0 && progress.trouble.is_none() {
+            self.stamp(&mut progress, Instant::now());
+        }
         self.end(&progress)
     }
 
@@ -173,15 +185,20 @@ impl Worker<'_> {
                 let on_item = |change, path: &Path| on_item(mirror, change, path);
                 // Whatever it deletes is in the history, and nobody is there to ask.
                 let last = Record::load(self.state, mirror, Shard::WHOLE);
+                let directories = self.scan_base(last.as_ref());
                 let terms = Terms {
                     patience: Patience::None,
                     last: last.as_ref(),
                     max_delete: None,
                     shard: Shard::WHOLE,
-                    extent: Extent::Everything,
+                    extent: match (&last, &directories) {
+                        (Some(last), Some(directories)) => Extent::Changed(last, directories),
+                        _ => Extent::Everything,
+                    },
                 };
                 pass::run(&mut self.executor, self.children, terms, &on_item)
             };
+            progress.covered = passed.stamp().cloned();
             if self.executor.mode() == Mode::Real {
                 passed.remember(self.state, mirror, Shard::WHOLE);
             }
@@ -223,8 +240,40 @@ impl Worker<'_> {
         }
     }
 
+    /// The directories that a scan for what changed needs to know, if such a scan is wanted and possible.
+    fn scan_base(&self, last: Option<&Record>) -> Option<Directories> {
+        if self.settings.start != Start::Changed {
+            return None;
+        }
+        let mirror = self.executor.mirror();
+        let known = last.map(|last| last.directories(self.state, mirror, Shard::WHOLE))?;
+        match &known {
+            Ok(_) => info!("{mirror}: comparing what changed since the last time"),
+            Err(why) => info!("{mirror}: everything is compared: {why}"),
+        }
+        known.ok()
+    }
+
+    /// Moves the stamp on when everything up to some moment has arrived, so that the next start need not look farther
+    /// back. What is left out in real time has not arrived: then the stamp stays.
+    fn stamp(&self, progress: &mut Progress, now: Instant) {
+        let settled = progress.retry.is_empty() && progress.again.is_empty() && progress.left_out.is_empty();
+        let complete = self.patterns.len() == self.executor.mirror().source.exclude.len();
+        let until = self.queue.handed_out_until().filter(|_| settled && complete && self.executor.mode() == Mode::Real);
+        if let (Some(covered), Some(until)) = (&progress.covered, until) {
+            progress.stamped = now;
+            if let Err(e) = Record::advance(self.state, self.executor.mirror(), covered, &until) {
+                warn!("{}: how far it is cannot be remembered: {e}", self.executor.mirror());
+            }
+        }
+    }
+
     fn live(&mut self, progress: &mut Progress) {
         while self.batches.is_none_or(|most| progress.sent < most) {
+            let now = Instant::now();
+            if now.saturating_duration_since(progress.stamped) >= STAMP_EVERY {
+                self.stamp(progress, now);
+            }
             self.queue.set_busy(!progress.again.is_empty());
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
             let wake_at = progress.retry_at.into_iter().chain(again_at).min();

@@ -1,12 +1,14 @@
-//! `full-sync --changed`: the mirror becomes equal although it is asked about nothing but what changed in the source.
+//! `full-sync --changed`, and what `watch` does on start: the mirror becomes equal although it is asked about nothing but what changed in the source.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use rustix::process::Signal;
+
 use crate::full_sync::Place;
 use crate::scenarios;
 use crate::support::daemon::{Rsyncd, Version};
-use crate::support::tree::{assert_same, snapshot};
+use crate::support::tree::{assert_same, snapshot, wait_until_same};
 use crate::support::{SOON, fixture, wait_for};
 
 fn every_kind_of_change_is_found(version: Version) {
@@ -112,4 +114,70 @@ fn what_it_cannot_know_it_compares() {
         assert!(!output.stderr.contains("compared"), "{output}");
         assert_eq!(before, snapshot(&mirror));
     }
+}
+
+#[test]
+fn a_watch_starts_from_where_the_last_one_was() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    for dir in ["src/a/b", "src/quiet", "outside/moved/deep"] {
+        fs::create_dir_all(place.dir.path().join(dir)).unwrap();
+    }
+    fs::write(place.dir.path().join("outside/moved/deep/f"), "old").unwrap();
+    fs::write(place.source().join("a/b/f"), "f").unwrap();
+    let mirror = daemon.module_path().join("name");
+    let watch = || place.command("watch", &daemon).arg("-v");
+    let running = watch().spawn();
+    running.wait_for_log("caught up", SOON);
+    let_time_pass();
+    fs::write(place.source().join("a/live"), "live").unwrap();
+    wait_until_same(&place.source(), &mirror, SOON);
+    // The stamp is moved on at the end, at the latest.
+    running.terminate().signal(Signal::TERM);
+    // What is changed behind its back stays: the mirror is asked only about what changed in the source.
+    fs::write(mirror.join("quiet/only on the mirror"), "x").unwrap();
+    fs::rename(place.dir.path().join("outside/moved"), place.source().join("a/moved")).unwrap();
+    fs::remove_file(place.source().join("a/b/f")).unwrap();
+    fs::write(place.source().join("a/live"), "changed").unwrap();
+    let running = watch().spawn();
+    running.wait_for_log("comparing what changed", SOON);
+    running.wait_for_log("caught up", SOON);
+    assert!(mirror.join("quiet/only on the mirror").exists());
+    fs::remove_file(mirror.join("quiet/only on the mirror")).unwrap();
+    fs::write(place.source().join("quiet/f"), "makes the directory's time the same again").unwrap();
+    wait_until_same(&place.source(), &mirror, SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn a_watch_that_was_killed_is_followed_by_one_that_finds_what_it_had_not_sent() {
+    let mut daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    for number in 0..50 {
+        let dir = place.source().join(format!("d{}", number % 7));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(number.to_string()), number.to_string()).unwrap();
+    }
+    let mirror = daemon.module_path().join("name");
+    let watch = |daemon: &Rsyncd| place.command("watch", daemon).arg("-v");
+    let mut running = watch(&daemon).spawn();
+    running.wait_for_log("caught up", SOON);
+    for round in 0..4 {
+        fs::write(place.source().join("d1/sent"), round.to_string()).unwrap();
+        wait_until_same(&place.source().join("d1/sent"), &mirror.join("d1/sent"), SOON);
+        // From here on nothing arrives, and then nobody is left to send it.
+        daemon.kill();
+        fs::write(place.source().join("d2/not sent"), round.to_string()).unwrap();
+        fs::remove_file(place.source().join(format!("d{}/{round}", round % 7))).unwrap();
+        fs::create_dir_all(place.source().join(format!("new/{round}/deep"))).unwrap();
+        fs::write(place.source().join(format!("new/{round}/deep/f")), "f").unwrap();
+        running.wait_for_log("cannot be reached", SOON);
+        running.kill();
+        daemon.start();
+        running = watch(&daemon).spawn();
+        running.wait_for_log("comparing what changed", SOON);
+        running.wait_for_log("caught up", SOON);
+        wait_until_same(&place.source(), &mirror, SOON);
+    }
+    running.terminate().signal(Signal::TERM);
 }
