@@ -339,11 +339,12 @@ impl<'a> Session<'a> {
         let Some(path) = tree.path(dir).map(|dir| dir.join(name)) else { return };
         let is_dir = flags.contains(ReadFlags::ISDIR);
         let excluded = self.excludes.excludes_entry(&path, is_dir);
-        let mut mark = Mark::Path;
+        let (mut mark, mut left) = (Mark::Path, false);
         if is_dir && flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             if let Some(node) = tree.child(dir, name) {
                 reading.left.push_back((Instant::now(), tree.remove(node)));
             }
+            left = true;
             if flags.contains(ReadFlags::MOVED_FROM) && !excluded {
                 reading.send(Task::Look(dir, name.to_owned()));
             }
@@ -361,8 +362,10 @@ impl<'a> Session<'a> {
             }
         }
         drop(tree);
-        if !excluded {
-            self.sink.mark(&path, mark);
+        match (excluded, left) {
+            (true, _) => {}
+            (false, true) => self.sink.directory_left(&path),
+            (false, false) => self.sink.mark(&path, mark),
         }
     }
 

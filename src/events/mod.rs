@@ -19,6 +19,9 @@ pub trait Sink: Send + Sync {
     /// Something happened at a path, relative to the source root.
     fn mark(&self, path: &Path, mark: Mark);
 
+    /// A directory left this path, whatever is there now.
+    fn directory_left(&self, path: &Path);
+
     /// Everything that happened before this moment was reported, but for what is inside directories that are new.
     fn reported_until(&self, moment: Moment);
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::left::Left;
 use crate::config::settings::Watch;
 use crate::dirty::{DirtySet, Mark};
 use crate::events::{Identity, Sink};
@@ -26,6 +27,8 @@ struct State {
     last: Instant,
     /// The watched root; none while there is none.
     root: Option<Identity>,
+    /// Places that directories left.
+    left: Left,
     /// Everything before this moment was reported.
     reported: Option<Moment>,
     /// The same for what was handed out last.
@@ -38,8 +41,8 @@ struct State {
 /// What the worker is woken for.
 #[derive(Debug)]
 pub(super) enum Wake {
-    /// These changes are due.
-    Batch(DirtySet),
+    /// These changes are due, with the places that directories left among them.
+    Batch(DirtySet, Left),
     /// The time that it asked for has come.
     Time,
     /// There will be no more.
@@ -57,6 +60,7 @@ impl Queue {
             first: now,
             last: now,
             root: None,
+            left: Left::default(),
             reported: None,
             handed_out: None,
             busy: true,
@@ -84,7 +88,8 @@ impl Queue {
             });
             if due.is_some_and(|due| due <= now) {
                 state.busy = true;
-                return Wake::Batch(state.hand_out());
+                let (batch, left) = state.hand_out();
+                return Wake::Batch(batch, left);
             }
             if wake_at.is_some_and(|time| time <= now) {
                 return Wake::Time;
@@ -111,7 +116,7 @@ impl Queue {
 
     /// Hands out everything, due or not.
     #[must_use]
-    pub(super) fn take(&self) -> DirtySet {
+    pub(super) fn take(&self) -> (DirtySet, Left) {
         self.lock().hand_out()
     }
 
@@ -166,8 +171,18 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn mark(&self, path: &Path, mark: Mark) {
+    fn directory_left(&self, path: &Path) {
+        // Under one lock: what is handed out with the place also has its mark.
         let mut state = self.lock();
+        state.left.add(path);
+        self.mark_in(state, path, Mark::Path);
+    }
+
+    fn mark(&self, path: &Path, mark: Mark) {
+        self.mark_in(self.lock(), path, mark);
+    }
+
+    fn mark_in(&self, mut state: MutexGuard<'_, State>, path: &Path, mark: Mark) {
         let now = Instant::now();
         if state.dirty.is_empty() {
             state.first = now;
@@ -197,9 +212,9 @@ impl Queue {
 }
 
 impl State {
-    fn hand_out(&mut self) -> DirtySet {
+    fn hand_out(&mut self) -> (DirtySet, Left) {
         self.handed_out.clone_from(&self.reported);
-        self.dirty.take()
+        (self.dirty.take(), std::mem::take(&mut self.left))
     }
 }
 
@@ -210,6 +225,10 @@ pub(super) struct ToQueues(pub(super) Vec<Arc<Queue>>);
 impl Sink for ToQueues {
     fn mark(&self, path: &Path, mark: Mark) {
         self.0.iter().for_each(|queue| queue.mark(path, mark));
+    }
+
+    fn directory_left(&self, path: &Path) {
+        self.0.iter().for_each(|queue| queue.directory_left(path));
     }
 
     fn reported_until(&self, moment: Moment) {

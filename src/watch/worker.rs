@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 
+use super::left::Left;
 use super::queue::{Queue, Wake};
 use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
@@ -85,6 +86,8 @@ struct Progress {
     covered: Option<Moment>,
     /// When the stamp was last moved.
     stamped: Instant,
+    /// Places that directories left, of which nothing was sent for sure since.
+    left: Left,
     /// What was sent while a pass was running, whose list of files may be older than that and undo it.
     again: DirtySet,
 }
@@ -139,6 +142,7 @@ impl Worker<'_> {
             failing: BTreeSet::new(),
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
+            left: Left::default(),
             covered: None,
             stamped: Instant::now(),
             again: set(),
@@ -278,7 +282,10 @@ impl Worker<'_> {
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
             let wake_at = progress.retry_at.into_iter().chain(again_at).min();
             match self.queue.next(progress.hold, wake_at) {
-                Wake::Batch(batch) => self.send(progress, &batch),
+                Wake::Batch(batch, left) => {
+                    progress.left.merge(left);
+                    self.send(progress, &batch);
+                }
                 Wake::Time => {}
                 Wake::Closing => return,
             }
@@ -311,8 +318,17 @@ impl Worker<'_> {
         }
         let begun = Instant::now();
         let mirror = self.executor.mirror();
+        let lock = if progress.left.is_taken_by_others(&mirror.source.path) {
+            match Lock::take(self.state, mirror, Kind::Pass, Duration::ZERO, || false) {
+                Ok(lock) => Some(lock),
+                // When the pass is over it is sent.
+                Err(_) => return progress.again.merge(batch),
+            }
+        } else {
+            None
+        };
         // To be known before the changes are looked at: a pass that starts later sees at least as much.
-        let pass_was_running = self.pass_is_running();
+        let pass_was_running = lock.is_none() && self.pass_is_running();
         let plan = plan::plan(Reach::of(mirror, &self.excludes), batch);
         let why = "is left as it is: its path is too long for rsync and the history";
         plan.too_long.into_iter().for_each(|dir| self.leave_out(progress, dir, why));
@@ -334,8 +350,10 @@ impl Worker<'_> {
                 rest => outcome = rest,
             }
         }
+        lock.filter(|_| !outcome.cut_off()).into_iter().for_each(Lock::end);
         match outcome {
             Outcome::Done => {
+                progress.left = Left::default();
                 self.succeeded(progress);
                 self.healed(progress);
             }
@@ -459,7 +477,8 @@ impl Worker<'_> {
                 self.children.pause(LOOK_AGAIN / 5);
                 continue;
             }
-            let mut batch = self.queue.take();
+            let (mut batch, left) = self.queue.take();
+            progress.left.merge(left);
             batch.merge(&progress.again.take());
             if !std::mem::replace(&mut retried, true) {
                 batch.merge(&progress.take_retry());
