@@ -13,9 +13,10 @@ use log::{debug, info, trace, warn};
 use crate::exit::Exit;
 use crate::history::bucket::Bucket;
 use crate::history::keeper::Keeper;
+use crate::meter::Meter;
 use crate::mirror::{Endpoint, Mirror};
 use crate::rsync::argv::{self, Compare, FileList, JobOptions, MissingArgs};
-use crate::rsync::children::{Children, NotRun};
+use crate::rsync::children::{Children, Ends, NotRun};
 use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
 use crate::rsync::output::{self, Change, Line};
 use crate::scope::{Limits, Listed, Scope};
@@ -94,6 +95,8 @@ pub struct Executor<'a> {
     missing_args: MissingArgs,
     deletions: Deletions,
     file_list: FileList,
+    /// Told how far the jobs are, where somebody wants to know.
+    meter: Option<&'a Meter>,
 }
 
 /// What was deleted so far, and how much may be.
@@ -135,6 +138,7 @@ impl<'a> Executor<'a> {
             missing_args,
             deletions: Deletions::default(),
             file_list: FileList::Growing,
+            meter: None,
         }
     }
 
@@ -164,6 +168,18 @@ impl<'a> Executor<'a> {
     #[must_use]
     pub fn comparing(self, compare: Compare) -> Self {
         Executor { compare, ..self }
+    }
+
+    /// The same executor with somebody who wants to know how far it is.
+    #[must_use]
+    pub fn metered(self, meter: Option<&'a Meter>) -> Self {
+        Executor { meter, ..self }
+    }
+
+    /// Who wants to know how far the work is.
+    #[must_use]
+    pub fn meter(&self) -> Option<&'a Meter> {
+        self.meter
     }
 
     /// The mirror that it works for.
@@ -321,6 +337,7 @@ impl<'a> Executor<'a> {
         }
         let (missing_args, compare) = (self.missing_args, self.compare);
         let max_delete = self.deletions.limit.filter(|_| !dry_run);
+        let progress = self.meter.is_some();
         let options = JobOptions {
             bucket,
             exclude,
@@ -330,13 +347,16 @@ impl<'a> Executor<'a> {
             file_list: self.file_list,
             max_delete,
             dry_run,
+            progress,
         };
         let mut command = argv::command(self.mirror, scope, options);
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         tally.runs += 1;
         let mut not_deleted: Vec<PathBuf> = Vec::new();
         let mut deletions_skipped = false;
-        let finished = self.children.run(&mut command, |line| {
+        let mut gauge = self.meter.map(|meter| meter.job(scope));
+        let ends = if progress { Ends::Return } else { Ends::Newline };
+        let finished = self.children.run(&mut command, ends, |line| {
             match output::parse(line) {
                 Line::Item { change, bytes, path } => {
                     tally.count(change, bytes);
@@ -353,6 +373,12 @@ impl<'a> Executor<'a> {
                 // Where something is excluded, it stays for the sake of that, as it shall.
                 Line::NotDeleted(path) if exclude.is_empty() => not_deleted.push(path),
                 Line::DeletionsSkipped => deletions_skipped = true,
+                Line::Progress { bytes, looked } => {
+                    if let Some(gauge) = &mut gauge {
+                        // A dry run sends nothing: the sizes are those of what it would send.
+                        gauge.at(if dry_run { 0 } else { bytes }, looked);
+                    }
+                }
                 Line::NotDeleted(_) | Line::Other => {}
             }
             // Another client of this mirror may have reached the limit.

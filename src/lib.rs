@@ -14,6 +14,7 @@ pub mod guard;
 pub mod hash;
 pub mod history;
 pub mod hooks;
+pub mod meter;
 pub mod mirror;
 pub mod pass;
 pub mod report;

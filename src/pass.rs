@@ -15,6 +15,7 @@ use crate::dirty::{DirtySet, Mark, plan};
 use crate::executor::{Executor, Mode, OnItem, Tally};
 use crate::exit::{Exit, Failure};
 use crate::guard;
+use crate::meter::Stage;
 use crate::mirror::Mirror;
 use crate::report::text;
 use crate::rsync::argv::pattern_for_directory;
@@ -123,6 +124,9 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
     let mirror = executor.mirror();
     // Before anything is looked at: what changes from now on belongs to the next pass.
     let stamp = Moment::now();
+    if let Some(meter) = executor.meter() {
+        meter.begin(Stage::Looking);
+    }
     let Changes { census, dirty, directories } = match look(mirror, terms) {
         Ok(changes) => changes,
         Err(e) => {
@@ -148,6 +152,9 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
     };
     let scopes = text::count(stages.iter().map(Vec::len).sum(), "scope");
     debug!("{mirror}: {entries} entries in {scopes}");
+    if let Some(meter) = executor.meter() {
+        meter.begin(Stage::Comparing(matches!(terms.extent, Extent::Everything).then_some(entries)));
+    }
     let limit = match deletion_limit(executor.mode(), terms, entries) {
         Ok(limit) => limit,
         Err(failure) => return Passed::not_begun(failure.exit, failure.message),

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// What one rsync run is responsible for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Single paths and single directory levels, which rsync handles in one run.
     Listed(Listed),
@@ -16,7 +16,7 @@ pub enum Scope {
 }
 
 /// Paths and directories that are mirrored without descending.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Listed {
     /// Exactly these, which were there when they were looked at: pushed, a directory without its content.
     pub present: Vec<PathBuf>,

@@ -57,6 +57,8 @@ pub struct JobOptions<'a> {
     pub max_delete: Option<u64>,
     /// Report only.
     pub dry_run: bool,
+    /// Say how far it is, all the time.
+    pub progress: bool,
 }
 
 /// What every job transfers: links, permissions, times, group, owner, devices. `-r` is added for trees only.
@@ -113,6 +115,9 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
     }
     if options.compare == Compare::Content {
         command.arg("--checksum");
+    }
+    if options.progress {
+        command.arg("--info=progress2");
     }
     if options.dry_run {
         command.arg("--dry-run");

@@ -31,6 +31,15 @@ struct Running {
     closed: bool,
 }
 
+/// What ends a line of a child's stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// A newline.
+    Newline,
+    /// A carriage return as well, with which rsync goes back to write the next progress over the last.
+    Return,
+}
+
 /// How a child ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -52,14 +61,15 @@ pub enum NotRun {
 }
 
 impl Children {
-    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without the newline. When that says break, the
-    /// child is killed, and what it had written is read to the end.
+    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without what ends it. When that says break,
+    /// the child is killed, and what it had written is read to the end.
     ///
     /// # Errors
     /// See [`NotRun`].
     pub fn run(
         &self,
         command: &mut Command,
+        ends: Ends,
         mut on_line: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<Finished, NotRun> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -71,11 +81,11 @@ impl Children {
         let mut errors_dropped = 0;
         let read = thread::scope(|scope| {
             let reader = scope.spawn(|| {
-                each_line(stderr, |line| {
+                each_line(stderr, Ends::Newline, |line| {
                     if errors.len() < KEPT_ERRORS { errors.push(line.to_vec()) } else { errors_dropped += 1 }
                 })
             });
-            let read = each_line(stdout.map(Unhurried::new), |line| {
+            let read = each_line(stdout.map(Unhurried::new), ends, |line| {
                 if on_line(line).is_break() {
                     // It is not reaped yet, so the number is still its own.
                     let _ = kill_process(pid, Signal::KILL);
@@ -159,17 +169,18 @@ pub(crate) fn detach(command: &mut Command, when_orphaned: Signal) {
     }
 }
 
-fn each_line(pipe: Option<impl Read>, mut on_line: impl FnMut(&[u8])) -> io::Result<()> {
+fn each_line(pipe: Option<impl Read>, ends: Ends, mut on_line: impl FnMut(&[u8])) -> io::Result<()> {
     let Some(pipe) = pipe else { return Ok(()) };
+    let is_end = |byte: &u8| *byte == b'\n' || (ends == Ends::Return && *byte == b'\r');
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     let mut inside_a_cut_line = false;
     loop {
         line.clear();
-        if Read::by_ref(&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+        if read_until(&mut Read::by_ref(&mut reader).take(LONGEST_LINE), is_end, &mut line)? == 0 {
             return Ok(());
         }
-        let complete = line.last() == Some(&b'\n');
+        let complete = line.last().is_some_and(is_end);
         if complete {
             line.pop();
         }
@@ -177,6 +188,24 @@ fn each_line(pipe: Option<impl Read>, mut on_line: impl FnMut(&[u8])) -> io::Res
             on_line(&line);
         }
         inside_a_cut_line = !complete;
+    }
+}
+
+/// [`BufRead::read_until`] for one of several bytes.
+fn read_until(reader: &mut impl BufRead, is_end: impl Fn(&u8) -> bool, line: &mut Vec<u8>) -> io::Result<usize> {
+    let before = line.len();
+    loop {
+        let available = match reader.fill_buf() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            available => available?,
+        };
+        let end = available.iter().position(&is_end);
+        let used = end.map_or(available.len(), |end| end + 1);
+        line.extend_from_slice(&available[..used]);
+        reader.consume(used);
+        if end.is_some() || used == 0 {
+            return Ok(line.len() - before);
+        }
     }
 }
 
@@ -200,7 +229,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "head -c 50000 /dev/zero | tr '\\0' x; echo; echo two; echo oops >&2; exit 3"]);
         let finished = Children::default()
-            .run(&mut command, |line| {
+            .run(&mut command, Ends::Newline, |line| {
                 lines.push(line.to_vec());
                 ControlFlow::Continue(())
             })
@@ -209,6 +238,20 @@ mod tests {
         assert_eq!(finished.errors, [b"oops".to_vec()]);
         assert_eq!(lines.len(), 2);
         assert_eq!((lines[0].len() as u64, lines[1].as_slice()), (LONGEST_LINE, b"two".as_slice()));
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_only_where_it_is_asked_for() {
+        let lines_by = |ends| {
+            let mut lines = Vec::new();
+            each_line(Some(&b"one\r 1%\r 2%\ntwo\n\nrest"[..]), ends, |line| {
+                lines.push(String::from_utf8(line.to_vec()).unwrap());
+            })
+            .unwrap();
+            lines
+        };
+        assert_eq!(lines_by(Ends::Newline), ["one\r 1%\r 2%", "two", "", "rest"]);
+        assert_eq!(lines_by(Ends::Return), ["one", " 1%", " 2%", "two", "", "rest"]);
     }
 
     #[test]
@@ -223,8 +266,9 @@ mod tests {
             });
             ControlFlow::Continue(())
         };
-        let finished = children.run(&mut command, on_line).unwrap();
+        let finished = children.run(&mut command, Ends::Newline, on_line).unwrap();
         assert_eq!(finished.status.signal(), Some(9));
-        assert!(matches!(children.run(&mut Command::new("true"), |_| ControlFlow::Continue(())), Err(NotRun::Closed)));
+        let nothing = |_: &[u8]| ControlFlow::Continue(());
+        assert!(matches!(children.run(&mut Command::new("true"), Ends::Newline, nothing), Err(NotRun::Closed)));
     }
 }

@@ -48,6 +48,13 @@ pub enum Line {
     NotDeleted(PathBuf),
     /// A directory of the source could not be read, so from here on rsync deletes nothing in this run.
     DeletionsSkipped,
+    /// How far the run is, as `--info=progress2` prints it.
+    Progress {
+        /// The size of what was sent until now, unchanged parts of files included.
+        bytes: u64,
+        /// How many entries were compared until now; not known in the middle of a file.
+        looked: Option<u64>,
+    },
     /// Anything else.
     Other,
 }
@@ -63,6 +70,9 @@ pub fn parse(line: &[u8]) -> Line {
     }
     if line == b"IO error encountered -- skipping file deletion" {
         return Line::DeletionsSkipped;
+    }
+    if matches!(line.first(), Some(b' ' | b'0'..=b'9')) {
+        return progress(line).unwrap_or(Line::Other);
     }
     // "%i" is 11 characters for changes and 12 for "*deleting  ".
     let (change, rest) = match line {
@@ -92,6 +102,26 @@ pub fn parse(line: &[u8]) -> Line {
 #[must_use]
 pub fn says_too_many_deletions(line: &[u8]) -> bool {
     line.starts_with(b"Deletions stopped due to --max-delete limit")
+}
+
+/// Reads `     3000005  99%  476.84MB/s    0:00:00 (xfr#3, ir-chk=1049/1113)`; the brackets are missing in the middle of a
+/// file. `ir-chk` stands for `to-chk` while the list of files is not complete. What is between does not matter here.
+fn progress(line: &[u8]) -> Option<Line> {
+    let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let bytes = words.next()?.parse().ok()?;
+    words.next()?.strip_suffix('%')?.parse::<u64>().ok()?;
+    words.next()?.strip_suffix("B/s")?;
+    words.next()?;
+    let looked = match (words.next(), words.next()) {
+        (None, _) => None,
+        (Some(_), last) => {
+            let check = last?.strip_suffix(')')?;
+            let (left, all) =
+                check.strip_prefix("to-chk=").or_else(|| check.strip_prefix("ir-chk="))?.split_once('/')?;
+            Some(all.parse::<u64>().ok()?.checked_sub(left.parse().ok()?)?)
+        }
+    };
+    words.next().is_none().then_some(Line::Progress { bytes, looked })
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -149,6 +179,25 @@ mod tests {
             ("created directory n", Line::Other),
             ("sent 261 bytes  received 104 bytes  730.00 bytes/sec", Line::Other),
             ("", Line::Other),
+            ("              0   0%    0.00kB/s    0:00:00  ", Line::Progress { bytes: 0, looked: None }),
+            (
+                "        3000005  99%  476.84MB/s    0:00:00 (xfr#3, ir-chk=1049/1113)",
+                Line::Progress { bytes: 3_000_005, looked: Some(64) },
+            ),
+            (
+                "1234567890123456 100%    0.00kB/s ??:??:?? (xfr#0, to-chk=0/1863) ",
+                Line::Progress { bytes: 1_234_567_890_123_456, looked: Some(1863) },
+            ),
+            ("  1   0%    0.00kB/s    0:00:00 (xfr#3, ir-chk=2/1)", Line::Other),
+            ("  1   0%    0.00kB/s    0:00:00 (xfr#3, ir-chk=-2/1)", Line::Other),
+            ("  1   0%    0.00kB/s    0:00:00 (xfr#3, ir-chk=1/99999999999999999999)", Line::Other),
+            ("  1   0%    0.00kB/s    0:00:00 (xfr#3,", Line::Other),
+            ("  1   0%    0.00kB/s    0:00:00 (xfr#3, to-chk=1/2) more", Line::Other),
+            ("  1   0%    0.00kB/s", Line::Other),
+            ("  1   0%", Line::Other),
+            (" welcome to 1 host", Line::Other),
+            ("99 bottles", Line::Other),
+            ("   ", Line::Other),
         ];
         for (line, expected) in cases {
             assert_eq!(parse(line.as_bytes()), expected, "{line}");
