@@ -275,7 +275,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__full__subcmd__sync)
-            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --force-delete --if-older-than --changed --shard --checksum --json --config --state-dir --verbose --quiet --help"
+            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --force-delete --if-older-than --changed --shard --checksum --no-progress --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -491,7 +491,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__verify)
-            opts="-c -v -q -h --from --to --password-file --sample --seed --allow-empty --json --config --state-dir --verbose --quiet --help"
+            opts="-c -v -q -h --from --to --password-file --sample --seed --allow-empty --no-progress --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -50,6 +50,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l allow-empt
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l force-delete -d 'Delete as much as it takes, beyond `max-delete`, and also when a source is no mount point any more that was one'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l changed -d 'Look only at what changed in the sources since the last good pass, found without asking the mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l checksum -d 'Compare the content of files instead of size and time: everything is read, here and on the mirror'
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l no-progress -d 'Show no progress bars, which otherwise are shown when stderr is a terminal and neither -q, -v nor --json is given'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l json -d 'Print one JSON object per mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s q -l quiet -d 'Say nothing but errors'
@@ -62,6 +63,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand verify" -l seed -d 'What
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l allow-empty -d 'Compare a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l no-progress -d 'Show no progress bars, which otherwise are shown when stderr is a terminal and neither -q, -v nor --json is given'
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l json -d 'Print one JSON object per difference and one per mirror'
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors'

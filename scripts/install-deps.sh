@@ -50,6 +50,7 @@ diff diffutils diffutils
 test_needs="$demo_needs
 git git git
 setsid util-linux util-linux
+script bsdutils util-linux-script
 setfacl acl acl
 shellcheck shellcheck ShellCheck
 mandoc mandoc mandoc

@@ -152,6 +152,10 @@ pub struct FullSyncArgs {
     #[arg(long)]
     pub checksum: bool,
 
+    /// Show no progress bars, which otherwise are shown when stderr is a terminal and neither -q, -v nor --json is given
+    #[arg(long)]
+    pub no_progress: bool,
+
     /// Print one JSON object per mirror
     #[arg(long)]
     pub json: bool,
@@ -195,6 +199,10 @@ pub struct VerifyArgs {
     /// Compare a source that is empty, which otherwise counts as not mounted
     #[arg(long)]
     pub allow_empty: bool,
+
+    /// Show no progress bars, which otherwise are shown when stderr is a terminal and neither -q, -v nor --json is given
+    #[arg(long)]
+    pub no_progress: bool,
 
     /// Print one JSON object per difference and one per mirror
     #[arg(long)]

@@ -24,10 +24,12 @@ use crate::exit::{Exit, Failure};
 use crate::guard;
 use crate::history::keeper::Keeper;
 use crate::hooks::{Hooks, Over};
+use crate::meter::Meter;
 use crate::mirror::Mirror;
 use crate::pass::{self, Extent, Patience, Terms};
+use crate::report::progress::{Bars, Conditions};
 use crate::report::summary::Summary;
-use crate::report::{self, text};
+use crate::report::{self, screen, text};
 use crate::rsync::argv::Compare;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::SETTLE;
@@ -56,6 +58,7 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     let at_once = {
         let (children, hooks) = (Arc::clone(&children), Arc::clone(&hooks));
         move || {
+            screen::end();
             children.stop();
             hooks.kill();
         }
@@ -80,7 +83,12 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
 
 /// Works on all sources until they are done or the time is over.
 fn all(setup: &Setup, args: &FullSyncArgs, children: &Children, hooks: &Hooks) -> Vec<Summary> {
-    let mirror = |mirror: &Mirror| one(setup, args, mirror, children);
+    // They go before the results are printed.
+    let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists: args.writing.dry_run });
+    let mirror = |mirror: &Mirror| {
+        let place = bars.begin(mirror);
+        one(setup, args, mirror, children, place.meter())
+    };
     let sources = Sources { setup, args, children, hooks, mirror: &mirror };
     let (done, results) = mpsc::channel();
     let mut summaries = thread::scope(|scope| {
@@ -113,7 +121,7 @@ fn collect(results: &mpsc::Receiver<Summary>, children: &Children, hooks: &Hooks
 }
 
 /// One mirror, from its lock to its result.
-fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children) -> Summary {
+fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children, meter: Option<&Meter>) -> Summary {
     let begun = Instant::now();
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     // A dry run changes nothing, so it disturbs nobody.
@@ -139,7 +147,7 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children)
         return Summary::not_begun(mirror, &failure);
     }
     let compare = if args.checksum { Compare::Content } else { Compare::Quick };
-    let mut executor = Executor::new(mirror, children, mode, history).comparing(compare);
+    let mut executor = Executor::new(mirror, children, mode, history).comparing(compare).metered(meter);
     // An empty source that is empty on purpose has its mirror emptied, however much that is.
     let vouched = args.force_delete || args.writing.allow_empty && guard::is_empty(&mirror.source);
     let directories = changed_only(setup, args, mirror, last.as_ref());

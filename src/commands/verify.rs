@@ -14,7 +14,8 @@ use super::{End, at_once};
 use crate::cli::{Cli, VerifyArgs};
 use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
-use crate::report;
+use crate::report::progress::{Bars, Conditions};
+use crate::report::{self, screen};
 use crate::rsync::children::Children;
 use crate::signals;
 use crate::verify::report::Report;
@@ -40,17 +41,24 @@ pub(super) fn run(cli: &Cli, args: &VerifyArgs) -> Result<End> {
                 children.stop();
             }
         };
-        signals::install(on_first, move || children.stop())?;
+        let at_once = move || {
+            screen::end();
+            children.stop();
+        };
+        signals::install(on_first, at_once)?;
     }
     let refused = guard_sources(&setup, args);
     let pace = Pace::of(&setup.settings.watch);
     let sample = args.sample.map(|share| Sample::new(share, args.seed.unwrap_or_else(today)));
     let timeout = setup.settings.full_sync.timeout;
+    let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists: false });
     let mut reports =
         at_once::all(&setup.mirrors, &children, timeout, TOO_LATE, |mirror| match refused.get(&mirror.source.name) {
             Some(failure) => Report::not_begun(mirror, failure),
-            None => verify::run(mirror, &children, pace, sample),
+            None => verify::run(mirror, &children, pace, sample, bars.begin(mirror).meter()),
         });
+    // They go before the results are printed.
+    drop(bars);
     reports.sort_by(|a, b| a.summary.mirror.cmp(&b.summary.mirror));
     let show = log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn));
     for report in &reports {

@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 use chrono::Local;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use super::screen;
+
 /// What stands before a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prefix {
@@ -73,7 +75,7 @@ impl Log for Logger {
             Prefix::Time => format!("{} {word}{}\n", Local::now().format("%Y-%m-%d %H:%M:%S"), record.args()),
         };
         // One write per line, so that lines of several processes do not mix. There is nowhere to report a failure to.
-        let _ = io::stderr().write_all(line.as_bytes());
+        let _ = screen::above(|| io::stderr().write_all(line.as_bytes()));
     }
 
     fn flush(&self) {}

@@ -1,6 +1,8 @@
 //! What operators see: log lines, results, and names made safe to print.
 
 pub mod logger;
+pub mod progress;
+pub mod screen;
 pub mod summary;
 pub mod text;
 

@@ -22,6 +22,7 @@ use crate::dirty::{DirtySet, Mark, plan};
 use crate::executor::{Executor, Mode, OnItem, Tally};
 use crate::exit::Exit;
 use crate::history::keeper::Keeper;
+use crate::meter::{Meter, Stage};
 use crate::mirror::Mirror;
 use crate::pass::{self, Passed, Terms};
 use crate::report::text;
@@ -67,10 +68,10 @@ impl Pace {
 
 /// Compares one mirror with its source: all of it, or the files of a sample.
 #[must_use]
-pub fn run(mirror: &Mirror, children: &Children, pace: Pace, sample: Option<Sample>) -> Report {
+pub fn run(mirror: &Mirror, children: &Children, pace: Pace, sample: Option<Sample>, meter: Option<&Meter>) -> Report {
     let begun = Instant::now();
     let seen = Seen { failing: Failing::default(), unread: Unread::default(), tally: Tally::default(), compared: 0 };
-    let mut verification = Verification { mirror, children, seen };
+    let mut verification = Verification { mirror, children, meter, seen };
     let found = verification.everything_or(sample).and_then(|found| verification.look_again(found, pace));
     let Seen { mut failing, unread, tally, compared } = verification.seen;
     // What comes and goes while it is compared is in motion.
@@ -91,6 +92,7 @@ pub fn run(mirror: &Mirror, children: &Children, pace: Pace, sample: Option<Samp
 struct Verification<'a> {
     mirror: &'a Mirror,
     children: &'a Children,
+    meter: Option<&'a Meter>,
     seen: Seen,
 }
 
@@ -105,6 +107,7 @@ struct Seen {
 impl Verification<'_> {
     /// The first look.
     fn everything_or(&mut self, sample: Option<Sample>) -> Result<Differences, Outcome> {
+        self.begin(Stage::Looking);
         match sample {
             Some(sample) => self.sampled(sample),
             None => self.everything(),
@@ -148,6 +151,7 @@ impl Verification<'_> {
         for (path, why) in census.unreadable.iter().cloned() {
             self.seen.failing.paths.insert(path, format!("is not compared: {why}"));
         }
+        self.begin(Stage::Comparing(Some(census.bytes())));
         let found = Mutex::new(Differences::new(Bounds::DEFAULT));
         let slices = census.bytes().div_ceil(SLICE).max(1);
         debug!("{}: a sample of {} files, in {slices} parts", self.mirror, census.bytes());
@@ -191,6 +195,7 @@ impl Verification<'_> {
             if found.kept() == 0 {
                 break;
             }
+            self.begin(Stage::Again);
             let (before, wait) = (found.kept(), pace.wait * 2_u32.pow(look));
             info!(
                 "{}: looking again at {} in {:.1} s",
@@ -264,7 +269,13 @@ impl Verification<'_> {
     }
 
     fn executor(&self, compare: Compare) -> Executor<'_> {
-        Executor::new(self.mirror, self.children, Mode::DryRun, Keeper::none()).comparing(compare)
+        Executor::new(self.mirror, self.children, Mode::DryRun, Keeper::none()).comparing(compare).metered(self.meter)
+    }
+
+    fn begin(&self, stage: Stage) {
+        if let Some(meter) = self.meter {
+            meter.begin(stage);
+        }
     }
 
     fn settled(&mut self, outcome: Outcome, tally: Tally) -> Result<(), Outcome> {

@@ -14,6 +14,7 @@ mod hooks;
 mod logging;
 mod mounts;
 mod parallel;
+mod progress;
 mod scenarios;
 mod shards;
 mod storm;

@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fmt::{self, Debug, Write as _};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -86,6 +87,23 @@ impl Sersync {
         self
     }
 
+    /// The same on a terminal of its own, of this size, which is both standard output and standard error.
+    pub(crate) fn on_terminal(mut self, columns: u16, rows: u16) -> Self {
+        let mut line = format!("stty cols {columns} rows {rows} && exec").into_bytes();
+        for word in std::iter::once(self.command.get_program()).chain(self.command.get_args()) {
+            line.extend_from_slice(b" '");
+            line.extend(word.as_bytes().iter().flat_map(|b| if *b == b'\'' { b"'\\''".to_vec() } else { vec![*b] }));
+            line.push(b'\'');
+        }
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command"]).arg(OsStr::from_bytes(&line)).arg("/dev/null");
+        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("TERM", "xterm").env("SHELL", "/bin/sh");
+        command.envs(self.command.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
+        self.command = command;
+        self
+    }
+
     /// How long `run` may take.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -158,6 +176,12 @@ impl Running {
     /// Sends any signal.
     pub(crate) fn signal(&self, signal: Signal) {
         process::signal(&self.child, signal);
+    }
+
+    /// Types on the terminal that it runs on.
+    pub(crate) fn type_in(&self, keys: &str) {
+        let mut keyboard = self.child.stdin.as_ref().expect("a terminal");
+        keyboard.write_all(keys.as_bytes()).expect("type");
     }
 
     /// Asks it to end, waits for that and returns what it said.
