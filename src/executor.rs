@@ -15,6 +15,7 @@ use crate::history::bucket::Bucket;
 use crate::history::keeper::Keeper;
 use crate::meter::Meter;
 use crate::mirror::{Endpoint, Mirror};
+use crate::root::Root;
 use crate::rsync::argv::{self, Compare, FileList, JobOptions, MissingArgs};
 use crate::rsync::children::{Children, Ends, NotRun};
 use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
@@ -93,6 +94,8 @@ pub struct Executor<'a> {
     compare: Compare,
     history: Mutex<Keeper>,
     missing_args: MissingArgs,
+    /// The root of the source, when it is to stay the same.
+    root: Option<Root>,
     deletions: Deletions,
     file_list: FileList,
     /// Told how far the jobs are, where somebody wants to know.
@@ -136,10 +139,22 @@ impl<'a> Executor<'a> {
             compare: Compare::Quick,
             history,
             missing_args,
+            root: None,
             deletions: Deletions::default(),
             file_list: FileList::Growing,
             meter: None,
         }
+    }
+
+    /// Works on this root until it is told another one. When something else takes its place, nothing more is done.
+    pub fn hold(&mut self, root: Root) {
+        self.root = Some(root);
+    }
+
+    /// The root of the source, by a path that leads to the one that is held.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.as_ref().map_or(&self.mirror.source.path, Root::path)
     }
 
     /// Deletes at most so many paths from now on; when there are more, everything is stopped.
@@ -335,10 +350,15 @@ impl<'a> Executor<'a> {
         if let Some(trouble) = self.deletions.too_many().filter(|_| !dry_run) {
             return Outcome::Permanent(trouble);
         }
+        if self.root.as_ref().is_some_and(|root| !root.is_in_place()) {
+            let why = format!("the source {} was renamed, replaced or unmounted", self.mirror.source.path.display());
+            return Outcome::Permanent(Trouble { exit: Exit::Unreachable, why });
+        }
         let (missing_args, compare) = (self.missing_args, self.compare);
         let max_delete = self.deletions.limit.filter(|_| !dry_run);
         let progress = self.meter.is_some();
         let options = JobOptions {
+            root: self.root(),
             bucket,
             exclude,
             clients,

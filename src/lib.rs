@@ -18,6 +18,7 @@ pub mod meter;
 pub mod mirror;
 pub mod pass;
 pub mod report;
+pub mod root;
 pub mod rsync;
 pub mod scope;
 pub mod signals;

@@ -18,6 +18,7 @@ use crate::guard;
 use crate::meter::Stage;
 use crate::mirror::Mirror;
 use crate::report::text;
+use crate::root::Root;
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
@@ -37,7 +38,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What is said of a directory that was a mount point at the last good pass.
-const NOT_MOUNTED: &str = "is left as it is: something was mounted there at the last good pass, and nothing is now;                            is it mounted? If it is meant: --force-delete";
+const NOT_MOUNTED: &str = "is left as it is: something was mounted there at the last good pass, and nothing is now; is it mounted? If it is meant: --force-delete";
 
 /// What to do about an endpoint that cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,12 +123,19 @@ impl Passed {
 /// directory cannot be read, everything but its content is done. What still fails is in the outcome.
 pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, on_item: &OnItem<'_>) -> Passed {
     let mirror = executor.mirror();
+    match Root::open(&mirror.source.path) {
+        Ok(root) => executor.hold(root),
+        Err(e) => {
+            let why = format!("the source {} cannot be read: {e}", mirror.source.path.display());
+            return Passed::not_begun(Exit::Unreachable, why);
+        }
+    }
     // Before anything is looked at: what changes from now on belongs to the next pass.
     let stamp = Moment::now();
     if let Some(meter) = executor.meter() {
         meter.begin(Stage::Looking);
     }
-    let Changes { census, dirty, directories } = match look(mirror, terms) {
+    let Changes { census, dirty, directories } = match look(executor, terms) {
         Ok(changes) => changes,
         Err(e) => {
             let why = format!("the source {} cannot be read: {e}", mirror.source.path.display());
@@ -144,11 +152,9 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
     let stages: Vec<Vec<Scope>> = match terms.extent {
         Extent::Everything => glue.into_iter().map(|glue| vec![glue]).chain([parts]).collect(),
         // One after the other: a level of a directory must not be compared while something new is put into it.
-        Extent::Changed(..) => plan::plan(Reach::of(mirror, &mirror.excludes), &dirty)
-            .scopes
-            .into_iter()
-            .map(|scope| vec![scope])
-            .collect(),
+        Extent::Changed(..) => {
+            plan::plan(reach(executor), &dirty).scopes.into_iter().map(|scope| vec![scope]).collect()
+        }
     };
     let scopes = text::count(stages.iter().map(Vec::len).sum(), "scope");
     debug!("{mirror}: {entries} entries in {scopes}");
@@ -204,9 +210,15 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
     Passed { outcome, tally: pass.tally, memory: Some((record, directories)) }
 }
 
+/// What of the source the mirror takes, from the root that is held.
+fn reach<'a>(executor: &'a Executor<'_>) -> Reach<'a> {
+    let mirror = executor.mirror();
+    Reach::of(mirror, &mirror.excludes).at(executor.root())
+}
+
 /// Walks the source; what changed in it is only looked for when the terms say so.
-fn look(mirror: &Mirror, terms: Terms<'_>) -> io::Result<Changes> {
-    let reach = Reach::of(mirror, &mirror.excludes);
+fn look(executor: &Executor<'_>, terms: Terms<'_>) -> io::Result<Changes> {
+    let reach = reach(executor);
     if let Extent::Changed(last, known) = terms.extent {
         return changed::scan(reach, last.since(), known);
     }
@@ -352,6 +364,5 @@ fn scopes_for(executor: &Executor<'_>, failing: &Failing) -> Vec<Scope> {
         debug!("{}: trying again: {}: {why}", executor.mirror(), text::path(path));
         dirty.mark(path, Mark::Deep);
     }
-    let mirror = executor.mirror();
-    plan::plan(Reach::of(mirror, &mirror.excludes), &dirty).scopes
+    plan::plan(reach(executor), &dirty).scopes
 }

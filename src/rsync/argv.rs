@@ -41,6 +41,8 @@ pub enum FileList {
 /// How one job is run.
 #[derive(Debug, Clone, Copy)]
 pub struct JobOptions<'a> {
+    /// The root of the source, where rsync runs.
+    pub root: &'a Path,
     /// Where what is replaced or deleted goes; nowhere when absent.
     pub bucket: Option<&'a Bucket>,
     /// What is left out and, at the endpoint, left alone.
@@ -81,7 +83,7 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
             command.env(name, value);
         }
     }
-    command.current_dir(&mirror.source.path);
+    command.current_dir(options.root);
     command.args([ATTRIBUTES, "-R", "--modify-window=-1", "--8-bit-output", "--no-h", "--outbuf=L", "--stats"]);
     command.arg(OUT_FORMAT);
     command.arg(format!("--timeout={}", mirror.rsync.timeout.as_secs().max(1)));

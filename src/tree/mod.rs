@@ -59,6 +59,13 @@ impl<'a> Reach<'a> {
         Reach { longest_directory: reach.longest_directory.min(in_history), ..reach }
     }
 
+    /// The same reach, from the root as it can be reached under another path.
+    #[must_use]
+    pub fn at(self, root: &'a Path) -> Self {
+        let device = self.device.and_then(|_| fs::metadata(root).ok()).map(|meta| meta.dev());
+        Reach { root, device, ..self }
+    }
+
     /// Whether a directory's path, relative to the root, is too long to be mirrored.
     #[must_use]
     pub fn is_too_long(&self, path: &Path) -> bool {

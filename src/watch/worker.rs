@@ -21,6 +21,7 @@ use crate::guard;
 use crate::mirror::Mirror;
 use crate::pass::{self, Extent, Passed, Patience, Terms};
 use crate::report::text::{self, bytes, count};
+use crate::root::Root;
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
@@ -307,10 +308,15 @@ impl Worker<'_> {
         if batch.is_empty() {
             return;
         }
-        if !self.root_is_watched() {
-            self.queue.put_back(batch);
-            progress.hold = Some(Instant::now() + LOOK_AGAIN);
-            return;
+        // What is looked at from here on is the directory that is watched: in any other one, what is missing says nothing
+        // about what was deleted.
+        match Root::open(&self.executor.mirror().source.path) {
+            Ok(root) if Some(root.identity()) == self.queue.root() => self.executor.hold(root),
+            _ => {
+                self.queue.put_back(batch);
+                progress.hold = Some(Instant::now() + LOOK_AGAIN);
+                return;
+            }
         }
         if let Err(failure) = guard::check_marker(&self.executor.mirror().source) {
             let trouble = Trouble { exit: failure.exit, why: failure.message };
@@ -318,7 +324,7 @@ impl Worker<'_> {
         }
         let begun = Instant::now();
         let mirror = self.executor.mirror();
-        let lock = if progress.left.is_taken_by_others(&mirror.source.path) {
+        let lock = if progress.left.is_taken_by_others(self.executor.root()) {
             match Lock::take(self.state, mirror, Kind::Pass, Duration::ZERO, || false) {
                 Ok(lock) => Some(lock),
                 // When the pass is over it is sent.
@@ -329,7 +335,7 @@ impl Worker<'_> {
         };
         // To be known before the changes are looked at: a pass that starts later sees at least as much.
         let pass_was_running = lock.is_none() && self.pass_is_running();
-        let plan = plan::plan(Reach::of(mirror, &self.excludes), batch);
+        let plan = plan::plan(Reach::of(mirror, &self.excludes).at(self.executor.root()), batch);
         let why = "is left as it is: its path is too long for rsync and the history";
         plan.too_long.into_iter().for_each(|dir| self.leave_out(progress, dir, why));
         let on_item = self.on_item;
