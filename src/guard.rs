@@ -72,8 +72,8 @@ pub fn is_mounted(dir: &Path) -> bool {
 }
 
 /// How many paths a pass may delete: a count, or a share of what the mirror has. That is what the source had at the last
-/// good pass; but the mirror cannot have had more than what is there `now` and what is deleted together, so a share of
-/// the mirror is never less than the share that makes of `now`.
+/// good pass. When there was none, the mirror cannot have had more than what is there `now` and what is deleted together;
+/// what makes more than the share of that is surely too much.
 #[must_use]
 #[allow(
     clippy::cast_precision_loss,
@@ -86,9 +86,8 @@ pub fn deletions_allowed(max: MaxDelete, at_last_pass: Option<u64>, now: u64) ->
         MaxDelete::Count(count) => count,
         MaxDelete::Percent(percent) if percent >= 100.0 => u64::MAX,
         MaxDelete::Percent(percent) => {
-            let of_last = at_last_pass.unwrap_or_default() as f64 * percent / 100.0;
-            let of_now = now as f64 * percent / (100.0 - percent);
-            of_last.max(of_now) as u64
+            let of_now = || now as f64 * percent / (100.0 - percent);
+            at_last_pass.map_or_else(of_now, |entries| entries as f64 * percent / 100.0) as u64
         }
     }
 }
@@ -151,10 +150,10 @@ mod tests {
     #[test]
     fn shares_and_counts() {
         let half = MaxDelete::Percent(50.0);
-        assert_eq!(deletions_allowed(half, Some(1000), 600), 600);
+        assert_eq!(deletions_allowed(half, Some(1000), 600), 500);
         assert_eq!(deletions_allowed(half, Some(1000), 100), 500);
         assert_eq!(deletions_allowed(half, None, 100), 100);
-        assert_eq!(deletions_allowed(MaxDelete::Percent(10.0), Some(1000), 990), 110);
+        assert_eq!(deletions_allowed(MaxDelete::Percent(10.0), Some(1000), 990), 100);
         assert_eq!(deletions_allowed(MaxDelete::Percent(0.0), Some(1000), 990), 0);
         assert_eq!(deletions_allowed(MaxDelete::Percent(100.0), Some(1000), 0), u64::MAX);
         assert_eq!(deletions_allowed(MaxDelete::Count(3), Some(1000), 990), 3);

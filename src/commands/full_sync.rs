@@ -141,8 +141,9 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
         _ => Keeper::new(setup.state.clone(), Duration::MAX),
     };
     let last = Record::load(&setup.state, mirror, args.shard);
+    let mounted = !args.force_delete && Record::was_mounted(&setup.state, mirror);
     let guarding = last.as_ref().filter(|_| !args.force_delete);
-    if let Err(failure) = guard::check_mounted(&mirror.source, guarding.is_some_and(|last| last.mounted)) {
+    if let Err(failure) = guard::check_mounted(&mirror.source, mounted) {
         lock.into_iter().for_each(Lock::end);
         return Summary::not_begun(mirror, &failure);
     }

@@ -20,7 +20,6 @@ use crate::rsync::output::Change;
 use crate::signals;
 use crate::state::lock::{Kind, Lock};
 use crate::state::record::Record;
-use crate::tree::shard::Shard;
 use crate::watch::{Bounds, Engine, News};
 
 pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
@@ -80,7 +79,7 @@ fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<Mirror>, Vec<Lo
         let guard = *guarded
             .entry(&source.name)
             .or_insert_with(|| guard::check_source(source, empty).map_err(|failure| told(&failure)));
-        let mounted = Record::load(&setup.state, mirror, Shard::WHOLE).is_some_and(|record| record.mounted);
+        let mounted = Record::was_mounted(&setup.state, mirror);
         let guard = guard.and_then(|()| guard::check_mounted(source, mounted).map_err(|failure| told(&failure)));
         let admitted = guard.and_then(|()| match mode {
             Mode::DryRun => Ok(None),

@@ -43,6 +43,9 @@ impl Summary {
             | Outcome::Aborted(trouble)
             | Outcome::Permanent(trouble) => (trouble.exit, Some(trouble.why), Failing::default()),
             Outcome::Stopped => (Exit::Partial, Some("stopped before it was done".to_owned()), Failing::default()),
+            Outcome::Limited => {
+                (Exit::Refused, Some("more is to be deleted than may be".to_owned()), Failing::default())
+            }
             Outcome::NoMissingArgs => (Exit::Failed, Some("the daemon cannot delete".to_owned()), Failing::default()),
         };
         Summary { mirror: mirror.to_string(), exit, why, failing, tally, took }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read};
-use std::ops::ControlFlow;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -61,17 +60,11 @@ pub enum NotRun {
 }
 
 impl Children {
-    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without what ends it. When that says break,
-    /// the child is killed, and what it had written is read to the end.
+    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without what ends it.
     ///
     /// # Errors
     /// See [`NotRun`].
-    pub fn run(
-        &self,
-        command: &mut Command,
-        ends: Ends,
-        mut on_line: impl FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<Finished, NotRun> {
+    pub fn run(&self, command: &mut Command, ends: Ends, mut on_line: impl FnMut(&[u8])) -> Result<Finished, NotRun> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         detach(command, Signal::KILL);
         let mut child = self.start(command)?;
@@ -85,12 +78,7 @@ impl Children {
                     if errors.len() < KEPT_ERRORS { errors.push(line.to_vec()) } else { errors_dropped += 1 }
                 })
             });
-            let read = each_line(stdout.map(Unhurried::new), ends, |line| {
-                if on_line(line).is_break() {
-                    // It is not reaped yet, so the number is still its own.
-                    let _ = kill_process(pid, Signal::KILL);
-                }
-            });
+            let read = each_line(stdout.map(Unhurried::new), ends, &mut on_line);
             read.and(reader.join().unwrap_or_else(|_| Err(io::Error::other("the reader of stderr panicked"))))
         });
         // The child is reaped only after it left the list: until then its number cannot go to another process, which
@@ -228,12 +216,7 @@ mod tests {
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", "head -c 50000 /dev/zero | tr '\\0' x; echo; echo two; echo oops >&2; exit 3"]);
-        let finished = Children::default()
-            .run(&mut command, Ends::Newline, |line| {
-                lines.push(line.to_vec());
-                ControlFlow::Continue(())
-            })
-            .unwrap();
+        let finished = Children::default().run(&mut command, Ends::Newline, |line| lines.push(line.to_vec())).unwrap();
         assert_eq!(finished.status.code(), Some(3));
         assert_eq!(finished.errors, [b"oops".to_vec()]);
         assert_eq!(lines.len(), 2);
@@ -264,11 +247,10 @@ mod tests {
             thread::scope(|scope| {
                 scope.spawn(|| children.stop());
             });
-            ControlFlow::Continue(())
         };
         let finished = children.run(&mut command, Ends::Newline, on_line).unwrap();
         assert_eq!(finished.status.signal(), Some(9));
-        let nothing = |_: &[u8]| ControlFlow::Continue(());
+        let nothing = |_: &[u8]| {};
         assert!(matches!(children.run(&mut Command::new("true"), Ends::Newline, nothing), Err(NotRun::Closed)));
     }
 }

@@ -32,6 +32,8 @@ pub enum Outcome {
     /// The receiver breaks on `--delete-missing-args`; nothing was done. True of rsync 3.4.3 and of distributions'
     /// packages that took over its hardening.
     NoMissingArgs,
+    /// It deleted as much as it might and left the rest; everything else is done.
+    Limited,
     /// It was stopped because this process is ending.
     Stopped,
 }
@@ -40,12 +42,7 @@ impl Outcome {
     /// Whether a session with the endpoint may have been cut off, so that it has to be left alone for [`SETTLE`].
     #[must_use]
     pub fn cut_off(&self) -> bool {
-        match self {
-            Outcome::Aborted(_) | Outcome::Stopped => true,
-            // The guard against too many deletions stops what is running.
-            Outcome::Permanent(trouble) => trouble.exit == Exit::Refused,
-            _ => false,
-        }
+        matches!(self, Outcome::Aborted(_) | Outcome::Stopped)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -65,8 +66,6 @@ pub struct Record {
     pub compared: DateTime<Utc>,
     /// How many entries the source had, the root not counted.
     pub entries: u64,
-    /// Whether the root of the source was a mount point.
-    pub mounted: bool,
     /// The directories of the source in which others were mounted and entered.
     pub mounts: Vec<OsString>,
     /// The sum of the file with the directories of the source; another one does not belong to this record.
@@ -90,7 +89,6 @@ impl Record {
             stamp,
             compared,
             entries,
-            mounted: guard::is_mounted(&mirror.source.path),
             mounts: mounts.iter().map(|path| path.clone().into_os_string()).collect(),
             directories: fnv1a(&directories.as_bytes()),
             fingerprint: mirror.fingerprint(),
@@ -105,6 +103,13 @@ impl Record {
         let record: Result<Record, _> = serde_json::from_slice(&text);
         let record = record.map_err(|e| warn!("{mirror}: what is remembered of the last pass is damaged: {e}")).ok()?;
         (record.fingerprint == mirror.fingerprint()).then_some(record)
+    }
+
+    /// Whether the root of the source was a mount point at the last good pass, under whatever settings.
+    #[must_use]
+    pub fn was_mounted(state: &StateDir, mirror: &Mirror) -> bool {
+        let place = read(state, mirror, Shard::WHOLE, "mounted");
+        place.is_some_and(|place| place == mirror.source.path.as_os_str().as_bytes())
     }
 
     /// The directories that the source had then, for a scan of what changed since.
@@ -151,6 +156,9 @@ impl Record {
     /// # Errors
     /// With the file's name.
     pub fn save(&self, state: &StateDir, mirror: &Mirror, shard: Shard, directories: &Directories) -> io::Result<()> {
+        let mounted = guard::is_mounted(&mirror.source.path);
+        let place = if mounted { mirror.source.path.as_os_str().as_bytes() } else { b"" };
+        write(state, mirror, Shard::WHOLE, "mounted", place)?;
         write(state, mirror, shard, "directories", &directories.as_bytes())?;
         write(state, mirror, shard, "json", &serde_json::to_vec(self)?)
     }

@@ -227,7 +227,7 @@ impl Worker<'_> {
                 Outcome::Transient(trouble) | Outcome::Busy(trouble) => self.failed(progress, trouble, Cure::Time),
                 Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),
                 Outcome::Permanent(trouble) => self.failed(progress, trouble, Cure::Operator),
-                Outcome::Stopped | Outcome::NoMissingArgs => return,
+                Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => return,
             }
             if progress.caught_up {
                 self.succeeded(progress);
@@ -372,7 +372,7 @@ impl Worker<'_> {
             }
             Outcome::Aborted(trouble) => return self.postpone(progress, batch, trouble, Cure::EndOfSession),
             Outcome::Permanent(trouble) => return self.postpone(progress, batch, trouble, Cure::Operator),
-            Outcome::Stopped | Outcome::NoMissingArgs => return self.queue.put_back(batch),
+            Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => return self.queue.put_back(batch),
         }
         progress.sent += 1;
         info!("{mirror}: {}", told(tally, begun));

@@ -7,10 +7,10 @@ use rustix::process::Signal;
 
 use crate::full_sync::{Place, history};
 use crate::mounts::Mount;
-use crate::support::SOON;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::sersync::Sersync;
 use crate::support::tree::{assert_same, snapshot};
+use crate::support::{SOON, wait_for};
 
 /// Files `0` to `count - 1`, some of them in directories.
 fn fill(root: &Path, count: usize) {
@@ -241,4 +241,181 @@ fn a_recent_pass_is_not_repeated_when_that_is_not_wanted() {
     run("0s").code(0).stdout_has("created");
     assert_same(&place.source(), &mirror(&daemon));
     run("soon").code(2);
+}
+
+/// A tree that several clients work on, in pieces that last a while; and the configuration for it.
+fn slow_pass(place: &Place, daemon: &Rsyncd, jobs: usize, more: &str) -> PathBuf {
+    for number in 0..4000 {
+        let dir = place.source().join(format!("d{}/s", number % 40));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(number.to_string()), "x").unwrap();
+    }
+    for number in 0..2400 {
+        fs::write(place.source().join(format!("d{}/f{number}", number % 40)), "x").unwrap();
+    }
+    let config = place.dir.path().join("sersync.toml");
+    let text = format!(
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\njobs = {jobs}\n{more}\n[targets.t]\nmodule = 'mod'\n\
+         hosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
+        daemon.password_file().display(),
+        daemon.port(),
+        place.source().display(),
+    );
+    fs::write(&config, text).unwrap();
+    config
+}
+
+/// What takes the source away while a pass is at work. The pass must neither delete anything nor say that all is well.
+fn taken_away_during_a_pass(take_away: impl Fn(&Path)) {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let Some(mount) = Mount::tmpfs(&place.source()) else { return };
+    // Whatever the limit: the source has not shrunk, it is gone.
+    let config = slow_pass(&place, &daemon, 2, "[full-sync]\nmax-delete = '100%'");
+    let pass = || Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state"));
+    pass().run().code(0);
+    for number in 0..40 {
+        fs::write(place.source().join(format!("d{number}/large")), vec![b'x'; 400_000]).unwrap();
+    }
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("jobs = 2", "jobs = 2\nbwlimit = '3M'")).unwrap();
+    let running = pass().spawn();
+    wait_for("a large file to arrive", SOON, || mirror(&daemon).join("d0/large").exists());
+    take_away(&place.source());
+    running.wait(SOON * 5).code(10);
+    let left = walkdir::WalkDir::new(mirror(&daemon)).into_iter().filter_map(Result::ok);
+    let left = left.filter(|entry| entry.file_type().is_file() && entry.file_name() != "large").count();
+    assert_eq!(left, 6400, "nothing was deleted");
+    drop(mount);
+}
+
+#[test]
+fn a_source_that_is_unmounted_during_a_pass_deletes_nothing() {
+    taken_away_during_a_pass(|source| {
+        assert!(std::process::Command::new("umount").arg("-l").arg(source).status().unwrap().success());
+        // Something for the end of the test to unmount.
+        std::mem::forget(Mount::tmpfs(source));
+    });
+}
+
+#[test]
+fn a_source_that_is_replaced_during_a_pass_deletes_nothing() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let config = slow_pass(&place, &daemon, 2, "[full-sync]\nmax-delete = '100%'");
+    let pass = || Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state"));
+    pass().run().code(0);
+    for number in 0..40 {
+        fs::write(place.source().join(format!("d{number}/large")), vec![b'x'; 400_000]).unwrap();
+    }
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("jobs = 2", "jobs = 2\nbwlimit = '3M'")).unwrap();
+    let running = pass().spawn();
+    wait_for("a large file to arrive", SOON, || mirror(&daemon).join("d0/large").exists());
+    fs::rename(place.source(), place.dir.path().join("elsewhere")).unwrap();
+    fs::create_dir(place.source()).unwrap();
+    running.wait(SOON * 5);
+    let left = walkdir::WalkDir::new(mirror(&daemon)).into_iter().filter_map(Result::ok);
+    let left = left.filter(|entry| entry.file_type().is_file() && entry.file_name() != "large").count();
+    assert_eq!(left, 6400, "nothing was deleted");
+}
+
+#[test]
+fn many_clients_together_delete_no_more_than_may_be() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let config = slow_pass(&place, &daemon, 16, "[full-sync]\nmax-delete = 500");
+    let pass = || Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state"));
+    pass().run().code(0);
+    for number in 0..4000 {
+        let dir = place.source().join(format!("d{}/s", number % 40));
+        fs::write(dir.join(format!("new {number}")), "x").unwrap();
+        if number % 2 == 0 {
+            fs::remove_file(dir.join(number.to_string())).unwrap();
+        }
+    }
+    let refused = pass().run().code(4).stderr_has("may delete 500 paths");
+    let deleted = history(&daemon).len();
+    assert!(deleted <= 500 && refused.stderr.contains(&format!("deleted {deleted},")), "{deleted}: {refused}");
+    let dry = pass().arg("-n").run().code(4);
+    assert!(dry.stderr.contains("would delete") && !dry.stderr.contains("history"), "{}", dry.stderr);
+    pass().arg("--force-delete").run().code(0);
+    assert_same(&place.source(), &mirror(&daemon));
+}
+
+#[test]
+fn all_may_be_deleted_when_it_is_no_more_than_the_limit_however_it_is_spread() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let config = slow_pass(&place, &daemon, 4, "[full-sync]\nmax-delete = 100");
+    let pass = || Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state"));
+    pass().run().code(0);
+    // All of them in one directory, and so for one of the clients, which has a quarter to begin with.
+    for number in (0..4000).step_by(40) {
+        fs::remove_file(place.source().join("d0/s").join(number.to_string())).unwrap();
+    }
+    pass().run().code(0);
+    assert_same(&place.source(), &mirror(&daemon));
+    assert_eq!(history(&daemon).len(), 100);
+}
+
+#[test]
+fn that_it_was_mounted_is_remembered_whatever_else_changes() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let config = place.dir.path().join("sersync.toml");
+    let configure = |rsync: &str, source: &str| {
+        let text = format!(
+            "[rsync]\nuser = 'tester'\npassword-file = '{}'\n{rsync}\n[targets.t]\nmodule = 'mod'\n\
+             hosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\n{source}\n",
+            daemon.password_file().display(),
+            daemon.port(),
+            place.source().display(),
+        );
+        fs::write(&config, text).unwrap();
+    };
+    let pass = |shard: &str| {
+        let sersync = Sersync::new(&["full-sync", "--shard", shard, "-c"]).arg(&config);
+        sersync.state_dir(&place.dir.path().join("state")).run()
+    };
+    fs::write(place.source().join("below"), "").unwrap();
+    let Some(mount) = Mount::tmpfs(&place.source()) else { return };
+    fill(&place.source(), 30);
+    configure("", "");
+    pass("1/1").code(0);
+    drop(mount);
+    let before = snapshot(&mirror(&daemon));
+    for (rsync, source) in [("", "exclude = ['*.tmp']"), ("numeric-ids = true", ""), ("", "one-file-system = false")] {
+        configure(rsync, source);
+        for shard in ["1/1", "1/2", "2/2"] {
+            pass(shard).code(4).stderr_has("is it mounted?");
+        }
+    }
+    assert_eq!(before, snapshot(&mirror(&daemon)));
+}
+
+#[test]
+fn a_root_that_was_replaced_by_something_as_large_is_refused() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fill(&place.source(), 40);
+    place.command("full-sync", &daemon).run().code(0);
+    fs::rename(place.source(), place.dir.path().join("old")).unwrap();
+    fs::create_dir(place.source()).unwrap();
+    for number in 0..60 {
+        fs::write(place.source().join(format!("other {number}")), "x").unwrap();
+    }
+    place.command("full-sync", &daemon).run().code(4).stderr_has("--force-delete");
+    assert!(history(&daemon).len() <= 21);
+}
+
+#[test]
+fn a_root_that_may_be_listed_but_not_entered_is_named() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let nobody = crate::full_sync::as_nobody(&place, &daemon, "full-sync");
+    crate::support::fixture::mode(&place.source(), 0o444);
+    nobody.run().code(10).stderr_has("cannot be read");
+    crate::support::fixture::mode(&place.source(), 0o755);
 }

@@ -117,6 +117,22 @@ fn a_daemon_with_few_connections_gets_fewer_clients() {
 }
 
 #[test]
+fn a_daemon_with_a_single_connection_is_enough() {
+    for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
+        let daemon = Rsyncd::builder().version(version).max_connections(1).start();
+        let place = Place::new();
+        large_tree(&place.source());
+        let config = configuration(&place, &daemon, "8");
+        for _ in 0..2 {
+            pass(&place, &config).run().code(0);
+        }
+        assert_same(&place.source(), &daemon.module_path().join("name"));
+        let verify = Sersync::new(&["verify", "-c"]).arg(&config).state_dir(&place.dir.path().join("state"));
+        verify.run().code(0).silent();
+    }
+}
+
+#[test]
 fn a_daemon_that_dies_in_the_middle_is_named_and_the_next_pass_finishes() {
     let mut daemon = Rsyncd::builder().start();
     let place = Place::new();

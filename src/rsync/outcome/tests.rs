@@ -50,6 +50,7 @@ fn class(outcome: &Outcome) -> (&'static str, Exit) {
         Outcome::Aborted(t) => ("aborted", t.exit),
         Outcome::Permanent(t) => ("permanent", t.exit),
         Outcome::NoMissingArgs => ("no missing args", Exit::Done),
+        Outcome::Limited => ("limited", Exit::Refused),
         Outcome::Stopped => ("stopped", Exit::Done),
     }
 }

@@ -1,15 +1,19 @@
 //! The executor: turns the scopes of one mirror into rsync jobs, runs them and says what became of them.
 
+mod deletions;
+
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use log::{debug, info, trace, warn};
 
+use self::deletions::Deletions;
+use crate::backoff::Backoff;
 use crate::exit::Exit;
 use crate::history::bucket::Bucket;
 use crate::history::keeper::Keeper;
@@ -85,6 +89,25 @@ impl Tally {
 /// A list of up to so many entries is made before a job begins: some 20 MiB on each side.
 const SHORT_LIST: u64 = 150_000;
 
+/// How long to wait, and how often, for a connection of a daemon that has none free.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const WAITS_FOR_A_CONNECTION: u32 = 6;
+
+/// What a job has to share.
+#[derive(Debug, Clone, Copy)]
+struct Together {
+    /// The clients at work at the same time, this one included: they share the bandwidth.
+    clients: usize,
+    /// The jobs that share what may be deleted.
+    jobs: usize,
+}
+
+impl Together {
+    /// Nothing.
+    const ALONE: Together = Together { clients: 1, jobs: 1 };
+}
+
 /// Runs the jobs of one mirror.
 #[derive(Debug)]
 pub struct Executor<'a> {
@@ -97,33 +120,11 @@ pub struct Executor<'a> {
     /// The root of the source, when it is to stay the same.
     root: Option<Root>,
     deletions: Deletions,
+    /// What the daemon has turned out to have connections for.
+    most_clients: usize,
     file_list: FileList,
     /// Told how far the jobs are, where somebody wants to know.
     meter: Option<&'a Meter>,
-}
-
-/// What was deleted so far, and how much may be.
-#[derive(Debug, Default)]
-struct Deletions {
-    limit: Option<u64>,
-    made: AtomicU64,
-}
-
-impl Deletions {
-    /// Counts one more.
-    fn count(&self) {
-        self.made.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// That there were more than may be, if there were.
-    fn too_many(&self) -> Option<Trouble> {
-        let (limit, made) = (self.limit?, self.made.load(Ordering::Relaxed));
-        let why = format!(
-            "a pass may delete {limit} paths here (`max-delete`), and this one would delete more: it was stopped after \
-             {made}, which are in the history if one is kept. If it is meant: --force-delete"
-        );
-        (made > limit).then_some(Trouble { exit: Exit::Refused, why })
-    }
 }
 
 impl<'a> Executor<'a> {
@@ -141,6 +142,7 @@ impl<'a> Executor<'a> {
             missing_args,
             root: None,
             deletions: Deletions::default(),
+            most_clients: usize::MAX,
             file_list: FileList::Growing,
             meter: None,
         }
@@ -157,9 +159,9 @@ impl<'a> Executor<'a> {
         self.root.as_ref().map_or(&self.mirror.source.path, Root::path)
     }
 
-    /// Deletes at most so many paths from now on; when there are more, everything is stopped.
+    /// Deletes at most so many paths from now on.
     pub fn limit_deletions(&mut self, limit: Option<u64>) {
-        self.deletions = Deletions { limit, made: AtomicU64::new(0) };
+        self.deletions = Deletions::new(limit);
     }
 
     /// Tells how many entries a single job will have at most.
@@ -167,10 +169,10 @@ impl<'a> Executor<'a> {
         self.file_list = if entries <= SHORT_LIST { FileList::Whole } else { FileList::Growing };
     }
 
-    /// That more was deleted, or would be, than may be.
+    /// That more would be deleted than may be, as far as a dry run has found out.
     #[must_use]
     pub fn too_many_deletions(&self) -> Option<Trouble> {
-        self.deletions.too_many()
+        self.deletions.are_too_many().then(|| self.deletions.refusal(self.mode))
     }
 
     /// Whether anything is changed.
@@ -250,29 +252,44 @@ impl<'a> Executor<'a> {
                 return (scopes.into_iter().map(|scope| (scope, outcome.clone())).collect(), Tally::default());
             }
         };
-        let clients = most.min(scopes.len());
+        let clients = most.min(self.most_clients).min(scopes.len());
+        let together = Together { clients, jobs: scopes.len() };
         let queue = Mutex::new(VecDeque::from(scopes));
         let working = AtomicUsize::new(clients);
         let results = Mutex::new((Vec::new(), Tally::default()));
-        thread::scope(|scope| {
-            for _ in 0..clients {
-                scope.spawn(|| {
-                    while let Some(job) = { lock(&queue).pop_front() } {
-                        let mut tally = Tally::default();
-                        let outcome = self.job(&job, exclude, bucket.as_ref(), clients, &mut tally, on_item);
-                        lock(&results).1.add(tally);
-                        // As long as others have a connection, one fewer does it as well.
-                        if matches!(outcome, Outcome::Busy(_)) && working.fetch_sub(1, Ordering::Relaxed) > 1 {
-                            debug!("{}: the daemon is busy: one rsync fewer at the same time", self.mirror);
-                            lock(&queue).push_front(job);
-                            return;
-                        }
-                        lock(&results).0.push((job, outcome));
+        let work = || {
+            let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+            let mut waits = 0;
+            while let Some(job) = { lock(&queue).pop_front() } {
+                let mut tally = Tally::default();
+                let outcome = self.job(&job, exclude, bucket.as_ref(), together, &mut tally, on_item);
+                lock(&results).1.add(tally);
+                if matches!(outcome, Outcome::Busy(_)) {
+                    // As long as others have a connection, one fewer does it as well.
+                    if working.fetch_sub(1, Ordering::Relaxed) > 1 {
+                        debug!("{}: the daemon is busy: one rsync fewer at the same time", self.mirror);
+                        return lock(&queue).push_front(job);
                     }
-                });
+                    working.store(1, Ordering::Relaxed);
+                    // The daemon frees a connection only when its process has ended, a moment after the client.
+                    waits += 1;
+                    if waits <= WAITS_FOR_A_CONNECTION {
+                        lock(&queue).push_front(job);
+                        self.children.pause(backoff.after_failure());
+                        continue;
+                    }
+                }
+                lock(&results).0.push((job, outcome));
             }
+        };
+        thread::scope(|scope| {
+            (0..clients).for_each(|_| drop(scope.spawn(work)));
         });
-        let (mut results, tally) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let left = working.into_inner();
+        if left < clients {
+            self.most_clients = left;
+        }
+        let (mut results, mut tally) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         // When the last client was refused as well, what it left is refused with it.
         if let Some(busy) = results.iter().map(|(_, outcome)| outcome).find(|o| matches!(o, Outcome::Busy(_))).cloned()
         {
@@ -280,6 +297,13 @@ impl<'a> Executor<'a> {
         }
         if results.iter().any(|(_, outcome)| *outcome == Outcome::NoMissingArgs) {
             self.fall_back();
+        }
+        // One after the other, each with all that may still be deleted.
+        for (scope, outcome) in results.iter_mut().filter(|(_, outcome)| *outcome == Outcome::Limited) {
+            *outcome = match self.job(scope, exclude, bucket.as_ref(), Together::ALONE, &mut tally, on_item) {
+                Outcome::Limited => Outcome::Permanent(self.deletions.refusal(self.mode)),
+                outcome => outcome,
+            };
         }
         if !results.iter().all(|(_, outcome)| matches!(outcome, Outcome::Done | Outcome::Partial(_))) {
             self.history().leave();
@@ -309,7 +333,7 @@ impl<'a> Executor<'a> {
         };
         let mut failing = Failing::default();
         for job in scopes.into_iter().flat_map(jobs) {
-            match self.job(&job, exclude, bucket.as_ref(), 1, tally, on_item) {
+            match self.job(&job, exclude, bucket.as_ref(), Together::ALONE, tally, on_item) {
                 Outcome::Done => {}
                 Outcome::Partial(paths) => failing.extend(paths),
                 other => return other,
@@ -336,32 +360,29 @@ impl<'a> Executor<'a> {
         (!root.is_dir()).then_some(Trouble { exit: Exit::Unreachable, why })
     }
 
-    /// One rsync run, beside `clients` - 1 others.
+    /// One rsync run.
     fn job(
         &self,
         scope: &Scope,
         exclude: &[OsString],
         bucket: Option<&Bucket>,
-        clients: usize,
+        together: Together,
         tally: &mut Tally,
         on_item: &OnItem<'_>,
     ) -> Outcome {
         let dry_run = self.mode == Mode::DryRun;
-        if let Some(trouble) = self.deletions.too_many().filter(|_| !dry_run) {
-            return Outcome::Permanent(trouble);
-        }
         if self.root.as_ref().is_some_and(|root| !root.is_in_place()) {
             let why = format!("the source {} was renamed, replaced or unmounted", self.mirror.source.path.display());
             return Outcome::Permanent(Trouble { exit: Exit::Unreachable, why });
         }
         let (missing_args, compare) = (self.missing_args, self.compare);
-        let max_delete = self.deletions.limit.filter(|_| !dry_run);
+        let max_delete = self.deletions.share(together.jobs).filter(|_| !dry_run);
         let progress = self.meter.is_some();
         let options = JobOptions {
             root: self.root(),
             bucket,
             exclude,
-            clients,
+            clients: together.clients,
             missing_args,
             compare,
             file_list: self.file_list,
@@ -374,37 +395,32 @@ impl<'a> Executor<'a> {
         tally.runs += 1;
         let mut not_deleted: Vec<PathBuf> = Vec::new();
         let mut deletions_skipped = false;
+        let mut deleted = 0;
         let mut gauge = self.meter.map(|meter| meter.job(scope));
         let ends = if progress { Ends::Return } else { Ends::Newline };
-        let finished = self.children.run(&mut command, ends, |line| {
-            match output::parse(line) {
-                Line::Item { change, bytes, path } => {
-                    tally.count(change, bytes);
-                    if change == Change::Delete {
-                        self.deletions.count();
-                    }
-                    // A directory that replaces a file counts as created, and the file is in the bucket.
-                    if change != Change::Attributes {
-                        self.history().note(&path);
-                    }
-                    on_item(change, &path);
+        let finished = self.children.run(&mut command, ends, |line| match output::parse(line) {
+            Line::Item { change, bytes, path } => {
+                tally.count(change, bytes);
+                deleted += u64::from(change == Change::Delete);
+                // A directory that replaces a file counts as created, and the file is in the bucket.
+                if change != Change::Attributes {
+                    self.history().note(&path);
                 }
-                Line::BytesSent(sent) => tally.sent += sent,
-                // Where something is excluded, it stays for the sake of that, as it shall.
-                Line::NotDeleted(path) if exclude.is_empty() => not_deleted.push(path),
-                Line::DeletionsSkipped => deletions_skipped = true,
-                Line::Progress { bytes, looked } => {
-                    if let Some(gauge) = &mut gauge {
-                        // A dry run sends nothing: the sizes are those of what it would send.
-                        gauge.at(if dry_run { 0 } else { bytes }, looked);
-                    }
-                }
-                Line::NotDeleted(_) | Line::Other => {}
+                on_item(change, &path);
             }
-            // Another client of this mirror may have reached the limit.
-            let stop = !dry_run && self.deletions.too_many().is_some();
-            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            Line::BytesSent(sent) => tally.sent += sent,
+            // Where something is excluded, it stays for the sake of that, as it shall.
+            Line::NotDeleted(path) if exclude.is_empty() => not_deleted.push(path),
+            Line::DeletionsSkipped => deletions_skipped = true,
+            Line::Progress { bytes, looked } => {
+                if let Some(gauge) = &mut gauge {
+                    // A dry run sends nothing: the sizes are those of what it would send.
+                    gauge.at(if dry_run { 0 } else { bytes }, looked);
+                }
+            }
+            Line::NotDeleted(_) | Line::Other => {}
         });
+        self.deletions.add(deleted);
         let finished = match finished {
             Ok(finished) => finished,
             Err(NotRun::Closed) => return Outcome::Stopped,
@@ -417,11 +433,7 @@ impl<'a> Executor<'a> {
             return Outcome::Stopped;
         }
         if finished.errors.iter().any(|line| output::says_too_many_deletions(line)) {
-            // This client alone reached the limit, and kept it: it did not delete the path that was too many.
-            self.deletions.count();
-        }
-        if let Some(trouble) = self.deletions.too_many().filter(|_| !dry_run) {
-            return Outcome::Permanent(trouble);
+            return Outcome::Limited;
         }
         if finished.errors_dropped > 0 {
             warn!("{}: {} more lines of errors by rsync are not shown", self.mirror, finished.errors_dropped);
