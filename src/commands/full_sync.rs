@@ -35,7 +35,7 @@ use crate::rsync::children::Children;
 use crate::rsync::outcome::SETTLE;
 use crate::rsync::output::Change;
 use crate::signals;
-use crate::state::lock::{Kind, Lock};
+use crate::state::lock::{self, Kind, Lock};
 use crate::state::record::Record;
 use crate::tree::changed::Directories;
 use crate::tree::shard::Shard;
@@ -148,7 +148,9 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
         return Summary::not_begun(mirror, &failure);
     }
     let compare = if args.checksum { Compare::Content } else { Compare::Quick };
-    let mut executor = Executor::new(mirror, children, mode, history).comparing(compare).metered(meter);
+    let beside_watch = lock::is_held(&setup.state, mirror, Kind::Watch).unwrap_or_default();
+    let executor = Executor::new(mirror, children, mode, history).comparing(compare).metered(meter);
+    let mut executor = executor.beside_watch(beside_watch);
     // An empty source that is empty on purpose has its mirror emptied, however much that is.
     let vouched = args.force_delete || args.writing.allow_empty && guard::is_empty(&mirror.source);
     let directories = changed_only(setup, args, mirror, last.as_ref());

@@ -39,7 +39,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     };
     signals::install(on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
-    let (mirrors, locks, mut exits) = admitted(&setup, args, mode);
+    let (mirrors, mut exits) = admitted(&setup, args, mode);
     if mirrors.is_empty() {
         return Ok(End::Exit(Exit::merge(exits)));
     }
@@ -48,7 +48,6 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         state: &setup.state,
         children: &children,
         mode,
-        settle: locks.iter().any(Lock::after_crash),
         bounds: Bounds {
             run_for: args.run_for,
             batches: args.batches,
@@ -57,10 +56,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         },
         on_item: if mode == Mode::DryRun { list } else { log_item },
     };
-    let outcome = engine.run(&mirrors, &news, &tell)?;
-    if !children.is_closed() {
-        locks.into_iter().for_each(Lock::end);
-    }
+    let outcome = engine.run(mirrors, &news, &tell)?;
     exits.extend(&outcome.exits);
     Ok(match (outcome.signal, Exit::merge(exits)) {
         (Some(signal), Exit::Done) => End::Signal(signal),
@@ -70,9 +66,9 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
 }
 
 /// The mirrors that may be worked on, with their locks; for the others, what they would exit with.
-fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<Mirror>, Vec<Lock>, Vec<Exit>) {
+fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<(Mirror, Option<Lock>)>, Vec<Exit>) {
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let (mut mirrors, mut locks, mut exits) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut mirrors, mut exits) = (Vec::new(), Vec::new());
     let mut guarded: BTreeMap<&str, Result<(), Exit>> = BTreeMap::new();
     for mirror in &setup.mirrors {
         let source = &mirror.source;
@@ -88,14 +84,11 @@ fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<Mirror>, Vec<Lo
                 .map_err(|failure| told(&failure)),
         });
         match admitted {
-            Ok(lock) => {
-                mirrors.push(mirror.clone());
-                locks.extend(lock);
-            }
+            Ok(lock) => mirrors.push((mirror.clone(), lock)),
             Err(exit) => exits.push(exit),
         }
     }
-    (mirrors, locks, exits)
+    (mirrors, exits)
 }
 
 fn told(failure: &Failure) -> Exit {

@@ -120,6 +120,8 @@ pub struct Executor<'a> {
     /// The root of the source, when it is to stay the same.
     root: Option<Root>,
     deletions: Deletions,
+    /// A watcher of the same mirror is at work.
+    beside_watch: bool,
     /// What the daemon has turned out to have connections for.
     most_clients: usize,
     file_list: FileList,
@@ -142,6 +144,7 @@ impl<'a> Executor<'a> {
             missing_args,
             root: None,
             deletions: Deletions::default(),
+            beside_watch: false,
             most_clients: usize::MAX,
             file_list: FileList::Growing,
             meter: None,
@@ -185,6 +188,12 @@ impl<'a> Executor<'a> {
     #[must_use]
     pub fn comparing(self, compare: Compare) -> Self {
         Executor { compare, ..self }
+    }
+
+    /// The same executor beside a watcher of the same mirror, whose transfers it must not disturb.
+    #[must_use]
+    pub fn beside_watch(self, beside_watch: bool) -> Self {
+        Executor { beside_watch, ..self }
     }
 
     /// The same executor with somebody who wants to know how far it is.
@@ -386,6 +395,7 @@ impl<'a> Executor<'a> {
             missing_args,
             compare,
             file_list: self.file_list,
+            keep_temporary: self.beside_watch,
             max_delete,
             dry_run,
             progress,

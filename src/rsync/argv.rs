@@ -55,6 +55,8 @@ pub struct JobOptions<'a> {
     pub compare: Compare,
     /// When the files are listed.
     pub file_list: FileList,
+    /// A watcher may be sending at the same time: what looks like a temporary file of its transfers is not deleted.
+    pub keep_temporary: bool,
     /// How many paths may be deleted at most.
     pub max_delete: Option<u64>,
     /// Report only.
@@ -108,6 +110,10 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
     if let Some(rate) = mirror.rsync.bwlimit {
         // In units of 1024 bytes; 0 would mean no limit.
         command.arg(format!("--bwlimit={}", (rate / 1024 / options.clients as u64).max(1)));
+    }
+    if options.keep_temporary {
+        // As rsync names them: `.NAME.XXXXXX`.
+        command.arg("--filter=P .*.[A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9]");
     }
     command.args(options.exclude.iter().map(|pattern| option("--exclude=", pattern)));
     command.args(&mirror.rsync.extra_args);

@@ -204,6 +204,13 @@ fn failing(mirror: &Mirror, ending: Ending<'_>) -> Failing {
             failing.paths.entry(path).or_insert_with(|| VANISHED.to_owned());
             continue;
         }
+        if line.starts_with(b"ERROR: daemon refused to ")
+            && let Some(path) = between(line, b"\"", b"\"").and_then(|path| within_source(mirror, path, line))
+        {
+            let words = "the daemon refuses it: see `exclude` and `filter` in its rsyncd.conf";
+            failing.paths.entry(path).or_insert_with(|| words.to_owned());
+            continue;
+        }
         // The rest of rsync's own lines are summaries of those that begin with "rsync: ".
         if !line.starts_with(b"rsync: ") {
             continue;

@@ -30,6 +30,7 @@ use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::state::StateDir;
+use crate::state::lock::Lock;
 use crate::tree::exclude::Excludes;
 use queue::{Queue, ToQueues};
 use worker::Worker;
@@ -58,8 +59,6 @@ pub struct Engine<'a> {
     pub children: &'a Children,
     /// Whether anything is changed.
     pub mode: Mode,
-    /// Whether a run before was cut off, so that daemons need time to end its sessions.
-    pub settle: bool,
     /// When and how to end.
     pub bounds: Bounds,
     /// Told about each path that is changed or, in a dry run, would be.
@@ -90,15 +89,21 @@ const TICK: Duration = Duration::from_millis(20);
 const LEAST_TIME_TO_END: Duration = Duration::from_millis(500);
 
 impl Engine<'_> {
-    /// Mirrors changes until a bound is reached or a signal arrives.
+    /// Mirrors changes until a bound is reached or a signal arrives. Each mirror comes with its lock, if it needs one.
     ///
     /// # Errors
     /// When an event source cannot be started at all.
-    pub fn run(&self, mirrors: &[Mirror], news: &Receiver<News>, tell: &Sender<News>) -> Result<Outcome> {
+    pub fn run(
+        &self,
+        mirrors: Vec<(Mirror, Option<Lock>)>,
+        news: &Receiver<News>,
+        tell: &Sender<News>,
+    ) -> Result<Outcome> {
+        let (mirrors, locks): (Vec<Mirror>, Vec<Option<Lock>>) = mirrors.into_iter().unzip();
         let queues: Vec<Arc<Queue>> = mirrors.iter().map(|_| Arc::new(Queue::new(&self.settings.watch))).collect();
-        let workers: Vec<Worker<'_>> =
-            mirrors.iter().zip(&queues).map(|(mirror, queue)| self.worker(mirror, queue)).collect::<Result<_, _>>()?;
-        let sources = self.start_sources(mirrors, &queues)?;
+        let worker = |((mirror, queue), lock)| self.worker(mirror, queue, lock);
+        let workers: Vec<Worker<'_>> = mirrors.iter().zip(&queues).zip(locks).map(worker).collect::<Result<_, _>>()?;
+        let sources = self.start_sources(&mirrors, &queues)?;
         Ok(thread::scope(|scope| {
             for worker in workers {
                 let tell = tell.clone();
@@ -111,7 +116,7 @@ impl Engine<'_> {
         }))
     }
 
-    fn worker<'a>(&'a self, mirror: &'a Mirror, queue: &Arc<Queue>) -> Result<Worker<'a>, Failure> {
+    fn worker<'a>(&'a self, mirror: &'a Mirror, queue: &Arc<Queue>, lock: Option<Lock>) -> Result<Worker<'a>, Failure> {
         let history = match self.settings.history.keep_days {
             0 => Keeper::none(),
             _ => Keeper::new(self.state.clone(), self.settings.history.resolution),
@@ -125,7 +130,7 @@ impl Engine<'_> {
             patterns: patterns.iter().map(OsString::from).collect(),
             settings: &self.settings.watch,
             state: self.state,
-            settle: self.settle,
+            lock,
             batches: self.bounds.batches,
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,

@@ -51,8 +51,8 @@ pub(super) struct Worker<'a> {
     pub(super) settings: &'a Watch,
     /// Where the locks are.
     pub(super) state: &'a StateDir,
-    /// Whether the endpoint needs time to end the sessions of a run that was cut off.
-    pub(super) settle: bool,
+    /// The watcher's lock of the mirror.
+    pub(super) lock: Option<Lock>,
     /// After so many batches it ends.
     pub(super) batches: Option<u64>,
     /// At the end it tries for at most this long.
@@ -83,6 +83,8 @@ struct Progress {
     named: BTreeSet<PathBuf>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
     left_out: BTreeSet<PathBuf>,
+    /// The endpoint may still be working on a session that was cut off.
+    cut_off: bool,
     /// Everything since this moment was sent or is still to be sent; none when that is not so.
     covered: Option<Moment>,
     /// When the stamp was last moved.
@@ -127,6 +129,7 @@ impl Worker<'_> {
     /// exit code that this mirror alone would give.
     pub(super) fn run(mut self) -> Exit {
         let set = || DirtySet::new(self.settings.max_pending);
+        let settle = self.lock.as_ref().is_some_and(Lock::after_crash);
         let mut progress = Progress {
             caught_up: self.settings.start == Start::None,
             sent: 0,
@@ -144,11 +147,13 @@ impl Worker<'_> {
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
             left: Left::default(),
+            cut_off: settle,
             covered: None,
             stamped: Instant::now(),
             again: set(),
         };
-        if self.queue.wait_until_watched().is_some() && !(self.settle && self.settles()) {
+        if self.queue.wait_until_watched().is_some() && !(settle && self.settles()) {
+            progress.cut_off = false;
             self.catch_up(&mut progress);
             self.live(&mut progress);
         }
@@ -156,7 +161,9 @@ impl Worker<'_> {
         if self.queue.pending() == 0 && progress.trouble.is_none() {
             self.stamp(&mut progress, Instant::now());
         }
-        self.end(&progress)
+        let exit = self.end(&progress);
+        self.lock.filter(|_| !progress.cut_off).into_iter().for_each(Lock::end);
+        exit
     }
 
     /// Leaves the endpoint alone for a moment; tells whether the end came in the meantime.
@@ -208,6 +215,7 @@ impl Worker<'_> {
                 passed.remember(self.state, mirror, Shard::WHOLE);
             }
             let Passed { outcome, tally, .. } = passed;
+            progress.cut_off = outcome.cut_off();
             match lock {
                 Ok(lock) if !outcome.cut_off() => lock.end(),
                 lock => drop(lock),
@@ -356,6 +364,7 @@ impl Worker<'_> {
                 rest => outcome = rest,
             }
         }
+        progress.cut_off = outcome.cut_off();
         lock.filter(|_| !outcome.cut_off()).into_iter().for_each(Lock::end);
         match outcome {
             Outcome::Done => {
@@ -507,8 +516,16 @@ impl Worker<'_> {
         let mirror = self.executor.mirror();
         let pending = self.queue.pending() + progress.again.len();
         let failing = progress.failing.len() + progress.left_out.len();
+        let gone = match self.queue.root() {
+            Some(_) => !self.root_is_watched(),
+            None => !mirror.source.path.is_dir(),
+        };
+        if gone && !self.children.is_closed() {
+            error!("{mirror}: the source {} is gone or was replaced", mirror.source.path.display());
+        }
         let exit = match &progress.trouble {
             Some(trouble) => trouble.exit,
+            None if gone => Exit::Unreachable,
             None if !progress.caught_up || pending > 0 || failing > 0 => Exit::Partial,
             None => Exit::Done,
         };

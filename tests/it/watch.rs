@@ -553,3 +553,109 @@ fn without_time_to_drain_and_nothing_to_send_it_ends_in_order() {
     }
     assert_same(&place.source(), &mirror(&daemon));
 }
+
+#[test]
+fn a_source_that_is_gone_at_the_end_is_no_success() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).args(&["--for", "4s"]).spawn();
+    running.wait_for_log("caught up", SOON);
+    fs::rename(place.source(), place.dir.path().join("elsewhere")).unwrap();
+    running.wait(LATER).code(10).stderr_has("is gone or was replaced");
+    assert!(mirror(&daemon).join("f").exists());
+}
+
+#[test]
+fn only_the_mirror_whose_session_was_cut_off_waits_for_it() {
+    let daemon = Rsyncd::builder().start();
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let silent_host = silent.local_addr().unwrap().to_string();
+    let text = fs::read_to_string(&config).unwrap();
+    let text = text.replace("hosts = [", &format!("hosts = ['{silent_host}', "));
+    let text = text.replace("timeout = '20s'", "timeout = '2s'\nconnect-timeout = '1s'");
+    fs::write(&config, text).unwrap();
+    let state = place.dir.path().join("state");
+    Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&state).run().code(3);
+    let output = watch(&place, &config).args(&["--for", "1s", "--drain-timeout", "2s"]).run();
+    let healthy = format!("name@127.0.0.1:{}/mod", daemon.port());
+    assert!(output.stderr.contains(&format!("{healthy}: caught up")), "{output}");
+    assert!(!output.stderr.contains(&format!("{healthy}: the run before")), "{output}");
+}
+
+#[test]
+fn a_pass_beside_it_leaves_its_unfinished_transfers_alone() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    for number in 0..60 {
+        fs::write(place.source().join(number.to_string()), "f").unwrap();
+    }
+    let config = quick(&place, &[&daemon], "");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("[rsync]", "[rsync]\nbwlimit = '1M'")).unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    let outside = place.dir.path().join("large");
+    fs::write(&outside, fixture::bytes(4 << 20)).unwrap();
+    fs::rename(&outside, place.source().join("large")).unwrap();
+    let temporary = || {
+        let names = fs::read_dir(mirror(&daemon)).unwrap().flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().starts_with(".large."))
+    };
+    wait_for("the large file to be on its way", SOON, temporary);
+    // It replaces it by something small, so that the pass is over soon.
+    fs::write(&outside, "small").unwrap();
+    fs::rename(&outside, place.source().join("large")).unwrap();
+    let pass = Sersync::new(&["full-sync", "-vv", "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).run();
+    assert!(!pass.stderr.contains("delete .large."), "{pass}");
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    let output = running.terminate().signal(Signal::TERM);
+    assert!(!output.stderr.contains("No such file"), "{output}");
+    assert!(!history(&daemon).iter().any(|(path, _)| path.starts_with(".large.")), "{:?}", history(&daemon));
+}
+
+#[test]
+fn a_file_in_the_place_of_a_directory_beside_a_pass_loses_no_version() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::create_dir(place.source().join("x")).unwrap();
+    for number in 0..60 {
+        let dir = if number < 20 { "x" } else { "" };
+        fs::write(place.source().join(dir).join(number.to_string()), number.to_string()).unwrap();
+    }
+    let config = quick(&place, &[&daemon], "");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("[rsync]", "[full-sync]\nmax-delete = '100%'\n[rsync]\nbwlimit = '1M'")).unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    let outside = place.dir.path().join("x");
+    fs::write(&outside, fixture::bytes(3 << 20)).unwrap();
+    let pass = {
+        fs::rename(place.source().join("x"), place.dir.path().join("x.old")).unwrap();
+        fs::rename(&outside, place.source().join("x")).unwrap();
+        Sersync::new(&["full-sync", "--lock-wait", "30s", "-c"])
+            .arg(&config)
+            .state_dir(&place.dir.path().join("state"))
+            .spawn()
+    };
+    let temporary = || {
+        let names = fs::read_dir(mirror(&daemon)).unwrap().flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().starts_with(".x."))
+    };
+    wait_for("the large file to be on its way", SOON, temporary);
+    fs::write(&outside, "a newer, small one").unwrap();
+    fs::rename(&outside, place.source().join("x")).unwrap();
+    pass.wait(LATER).code(0);
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+    let history = history(&daemon);
+    for number in 0..20 {
+        let version = (format!("x/{number}"), number.to_string().into_bytes());
+        assert!(history.contains(&version), "{version:?} is not in the history");
+    }
+}

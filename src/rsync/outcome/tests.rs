@@ -162,3 +162,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_the_daemon_refuses_is_named() {
+    let outcome =
+        outcome_of(&daemon(), 23, "ERROR: daemon refused to receive file \"d/f1\"\nrsync error: some files (code 23)");
+    let Outcome::Partial(failing) = outcome else { panic!("{outcome:?}") };
+    assert!(failing.paths[Path::new("d/f1")].contains("rsyncd.conf"), "{failing:?}");
+}
