@@ -14,10 +14,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{Dir, FileType, Mode as FsMode, OFlags};
 use rustix::io::Errno;
 
+use super::mounts::Mounts;
 use super::tree::{DirTree, NodeId};
 use super::{Identity, Sink};
 use crate::config::settings::Source;
@@ -150,17 +151,18 @@ fn wait_for_root(source: &Source, mounted: bool, stop: &Stop) -> bool {
 }
 
 fn pause(stop: &Stop, time: Duration) {
-    let _ = wait(&[stop.wake.as_fd()], time);
+    let _ = wait(&[(stop.wake.as_fd(), PollFlags::IN)], time);
 }
 
-/// Waits until one of the descriptors can be read.
-fn wait(descriptors: &[std::os::fd::BorrowedFd<'_>], time: Duration) -> io::Result<()> {
+/// Waits until there is news on one of the descriptors; tells whether it is on the last one.
+fn wait(descriptors: &[(BorrowedFd<'_>, PollFlags)], time: Duration) -> io::Result<bool> {
     let mut polled: Vec<PollFd<'_>> =
-        descriptors.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        descriptors.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
     let time =
         Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: time.subsec_nanos().into() };
     match poll(&mut polled, Some(&time)) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Ok(_) => Ok(polled.last().is_some_and(|last| !last.revents().is_empty())),
+        Err(Errno::INTR) => Ok(false),
         Err(e) => Err(e.into()),
     }
 }
@@ -186,6 +188,8 @@ enum Task {
     /// Something left this name. If there is a directory all the same, watch it: two directories may have changed places,
     /// which is reported as one move after the other.
     Look(NodeId, OsString),
+    /// Something was mounted or unmounted here.
+    Mount(PathBuf),
     /// Drop these watches, unless their directories have come back into the tree.
     Unwatch(Vec<i32>),
 }
@@ -266,10 +270,13 @@ impl<'a> Session<'a> {
 
     fn read(&self, reading: &mut Reading, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
         let mut root_checked = Instant::now();
+        let mut mounts = Mounts::below(&self.source.path)?;
         let mut rescanned = Instant::now();
         loop {
             let time = if reading.left.is_empty() { ROOT_CHECK } else { MOVE_GRACE };
-            wait(&[self.inotify.as_fd(), self.stop.wake.as_fd()], time)?;
+            let (events, wake) = (self.inotify.as_fd(), self.stop.wake.as_fd());
+            let table = (mounts.as_fd(), PollFlags::PRI);
+            let mounted = wait(&[(events, PollFlags::IN), (wake, PollFlags::IN), table], time)?;
             let stopping = self.stop.requested.load(Ordering::Relaxed);
             let complete = self.complete.load(Ordering::Acquire) && !self.degraded.load(Ordering::Relaxed);
             let moment = complete.then(Moment::now);
@@ -285,6 +292,9 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             Self::unwatch_what_left(reading);
+            for path in if mounted { mounts.changes()? } else { Vec::new() } {
+                self.mount_changed(reading, path, &mounts);
+            }
             if root_checked.elapsed() >= ROOT_CHECK {
                 root_checked = Instant::now();
                 if identity(&self.source.path).ok() != Some(self.root) {
@@ -369,6 +379,20 @@ impl<'a> Session<'a> {
         }
     }
 
+    fn mount_changed(&self, reading: &Reading, path: PathBuf, mounts: &Mounts) {
+        let shown = text::path(&self.source.path.join(&path));
+        if mounts.has(&path) {
+            info!("source `{}`: a file system was mounted at {shown}", self.source.name);
+        } else if self.source.one_file_system {
+            info!("source `{}`: a file system was unmounted from {shown}", self.source.name);
+        } else {
+            // That it is empty now does not mean that anything was deleted.
+            warn!("source `{}`: a file system was unmounted from {shown}; its mirror stays", self.source.name);
+            return;
+        }
+        reading.send(Task::Mount(path));
+    }
+
     fn unwatch_what_left(reading: &mut Reading) {
         while reading.left.front().is_some_and(|(since, _)| since.elapsed() >= MOVE_GRACE) {
             if let Some((_, watches)) = reading.left.pop_front() {
@@ -382,6 +406,7 @@ impl<'a> Session<'a> {
             match task {
                 Task::Crawl(top) => self.crawl(top),
                 Task::Look(dir, name) => self.look(dir, &name),
+                Task::Mount(path) => self.look_at_mount(&path),
                 Task::Unwatch(watches) => {
                     for watch in watches {
                         self.unwatch(watch);
@@ -416,6 +441,18 @@ impl<'a> Session<'a> {
             if let Some(node) = node {
                 self.crawl(node);
             }
+        }
+    }
+
+    /// What stands at the path now is another directory than before.
+    fn look_at_mount(&self, path: &Path) {
+        let node = {
+            let mut tree = self.tree();
+            let root = tree.root();
+            path.iter().try_fold(root, |node, name| tree.child_or_new(node, name))
+        };
+        if let Some(node) = node {
+            self.crawl(node);
         }
     }
 

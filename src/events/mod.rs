@@ -4,6 +4,7 @@
 //! fast as it fills, and one that looks at directories. Both end when the source is stopped.
 
 pub mod inotify;
+mod mounts;
 pub mod tree;
 
 use std::path::Path;

@@ -104,3 +104,54 @@ fn with_one_file_system_off_everything_is_mirrored() {
     wait_until_same(&place.source(), &mirror, SOON);
     running.terminate().signal(Signal::TERM);
 }
+
+#[test]
+fn what_is_unmounted_or_mounted_while_it_watches_is_noticed() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let mount_point = place.source().join("a b/mnt");
+    fs::create_dir_all(&mount_point).unwrap();
+    fs::write(mount_point.join("below"), "from before").unwrap();
+    let mirror = daemon.module_path().join("name");
+    let Some(mount) = Mount::tmpfs(&mount_point) else { return };
+    let config = configured(&place, &daemon, "");
+    let running = run(&place, "watch", &config).spawn();
+    running.wait_for_log("caught up", SOON);
+    assert!(!mirror.join("a b/mnt/below").exists());
+    drop(mount);
+    running.wait_for_log("was unmounted from", SOON);
+    wait_until_same(&place.source(), &mirror, SOON);
+    fs::write(mount_point.join("later"), "x").unwrap();
+    wait_until_same(&place.source(), &mirror, SOON);
+    let mount = Mount::tmpfs(&mount_point);
+    running.wait_for_log("was mounted at", SOON);
+    fs::write(place.source().join("end"), "x").unwrap();
+    wait_until_same(&place.source().join("end"), &mirror.join("end"), SOON);
+    assert!(mirror.join("a b/mnt/later").exists(), "what the mirror has there stays");
+    drop(mount);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn all_file_systems_are_followed_when_that_is_wanted() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let mount_point = place.source().join("mnt");
+    fs::create_dir(&mount_point).unwrap();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let mirror = daemon.module_path().join("name");
+    let config = configured(&place, &daemon, "one-file-system = false\n");
+    let running = run(&place, "watch", &config).spawn();
+    running.wait_for_log("caught up", SOON);
+    let Some(mount) = Mount::tmpfs(&mount_point) else { return };
+    running.wait_for_log("was mounted at", SOON);
+    fs::create_dir(mount_point.join("d")).unwrap();
+    fs::write(mount_point.join("d/elsewhere"), "x").unwrap();
+    wait_until_same(&place.source(), &mirror, SOON);
+    drop(mount);
+    running.wait_for_log("its mirror stays", SOON);
+    fs::write(place.source().join("end"), "x").unwrap();
+    wait_until_same(&place.source().join("end"), &mirror.join("end"), SOON);
+    assert!(mirror.join("mnt/d/elsewhere").exists());
+    running.terminate().signal(Signal::TERM);
+}
