@@ -12,7 +12,7 @@ use rustix::fs::FileType;
 use crate::backoff::Backoff;
 use crate::config::settings::{Jobs, MaxDelete};
 use crate::dirty::{DirtySet, Mark, plan};
-use crate::executor::{Executor, Mode, OnItem, Tally};
+use crate::executor::{Executor, Mode, OnItem, Tally, Versions};
 use crate::exit::{Exit, Failure};
 use crate::guard;
 use crate::meter::Stage;
@@ -31,6 +31,9 @@ use crate::tree::changed::{self, Changes, Collector, Directories};
 use crate::tree::partition::{self, Partition};
 use crate::tree::shard::Shard;
 use crate::tree::walk;
+
+/// With more entries it is worth a question whether the mirror is new.
+const MANY: u64 = 5_000;
 
 /// What is tried again, and how often.
 const ATTEMPTS: u32 = 3;
@@ -122,6 +125,12 @@ impl Passed {
 /// A lost connection is tried again after a pause; single paths that failed are tried again by themselves; when a
 /// directory cannot be read, everything but its content is done. What still fails is in the outcome.
 pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, on_item: &OnItem<'_>) -> Passed {
+    let passed = compare(executor, children, terms, on_item);
+    executor.keep_versions(Versions::Kept);
+    passed
+}
+
+fn compare(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, on_item: &OnItem<'_>) -> Passed {
     let mirror = executor.mirror();
     match Root::open(&mirror.source.path) {
         Ok(root) => executor.hold(root),
@@ -181,6 +190,11 @@ pub fn run(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
         children,
         on_item,
     };
+    let worth_asking = executor.mode() == Mode::Real && entries > MANY && terms.last.is_none();
+    if worth_asking && !executor.is_beside_watch() && probe::is_absent(mirror, children) {
+        debug!("{mirror}: it is new, so there are no versions to be kept");
+        executor.keep_versions(Versions::None);
+    }
     let mounts: Vec<PathBuf> = census.mounts.iter().map(|index| census.path(*index)).collect();
     for path in terms.last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from) {
         if !mounts.contains(&path) {
@@ -282,6 +296,10 @@ impl Pass<'_> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         for attempt in 1..=ATTEMPTS {
             let (results, tally) = executor.run_at_once(&scopes, jobs, &self.exclude, self.on_item);
+            if attempt > 1 || results.iter().any(|(_, outcome)| *outcome != Outcome::Done) {
+                // What was sent already is a version.
+                executor.keep_versions(Versions::Kept);
+            }
             self.tally.add(tally);
             self.waits |= results.iter().any(|(_, outcome)| matches!(outcome, Outcome::Done | Outcome::Partial(_)));
             let last = attempt == ATTEMPTS;

@@ -38,6 +38,15 @@ pub enum Mode {
     DryRun,
 }
 
+/// What becomes of what is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// It goes to the history.
+    Kept,
+    /// There is nothing to be replaced: no mirror was there before. Looking for it costs a fifth of an initial copy.
+    None,
+}
+
 /// What a run did, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -120,6 +129,7 @@ pub struct Executor<'a> {
     /// The root of the source, when it is to stay the same.
     root: Option<Root>,
     deletions: Deletions,
+    versions: Versions,
     /// A watcher of the same mirror is at work.
     beside_watch: bool,
     /// What the daemon has turned out to have connections for.
@@ -144,6 +154,7 @@ impl<'a> Executor<'a> {
             missing_args,
             root: None,
             deletions: Deletions::default(),
+            versions: Versions::Kept,
             beside_watch: false,
             most_clients: usize::MAX,
             file_list: FileList::Growing,
@@ -160,6 +171,11 @@ impl<'a> Executor<'a> {
     #[must_use]
     pub fn root(&self) -> &Path {
         self.root.as_ref().map_or(&self.mirror.source.path, Root::path)
+    }
+
+    /// Whether what is replaced is kept from now on, where a history is kept at all.
+    pub fn keep_versions(&mut self, versions: Versions) {
+        self.versions = versions;
     }
 
     /// Deletes at most so many paths from now on.
@@ -194,6 +210,12 @@ impl<'a> Executor<'a> {
     #[must_use]
     pub fn beside_watch(self, beside_watch: bool) -> Self {
         Executor { beside_watch, ..self }
+    }
+
+    /// Whether a watcher of the same mirror is at work.
+    #[must_use]
+    pub fn is_beside_watch(&self) -> bool {
+        self.beside_watch
     }
 
     /// The same executor with somebody who wants to know how far it is.
@@ -321,9 +343,9 @@ impl<'a> Executor<'a> {
     }
 
     fn bucket_for(&self, scopes: &[Scope]) -> Result<Option<Bucket>, Outcome> {
-        match self.mode {
-            Mode::DryRun => Ok(None),
-            Mode::Real => self.history().bucket_for(self.mirror, scopes).map_err(|e| {
+        match (self.mode, self.versions) {
+            (Mode::DryRun, _) | (_, Versions::None) => Ok(None),
+            (Mode::Real, Versions::Kept) => self.history().bucket_for(self.mirror, scopes).map_err(|e| {
                 let why = format!("the state directory cannot be used: {e}");
                 Outcome::Permanent(Trouble { exit: Exit::Failed, why })
             }),

@@ -74,10 +74,16 @@ const OUT_FORMAT: &str = "--out-format=%i %l %n";
 /// The variables that a child may see: none of them holds a secret, and all others could change what rsync does.
 const KEPT_ENVIRONMENT: [&str; 4] = ["PATH", "TZ", "RSYNC_PROXY", "RSYNC_CONNECT_PROG"];
 
-/// The rsync invocation for `scope`. It is run in the source root, so that names cannot be read as options or hosts:
-/// each begins with `./`.
+/// The rsync invocation that lists what the mirror has in its root, which says whether there is a mirror.
 #[must_use]
-pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Command {
+pub fn listing(mirror: &Mirror) -> Command {
+    let mut command = begin(mirror);
+    command.args(["--list-only", "-d", "--"]).arg(destination(mirror));
+    command
+}
+
+/// What every invocation begins with: a bare environment, and how the endpoint is reached.
+fn begin(mirror: &Mirror) -> Command {
     let mut command = Command::new("rsync");
     command.env_clear().env("LC_ALL", "C");
     for name in KEPT_ENVIRONMENT {
@@ -85,9 +91,6 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
             command.env(name, value);
         }
     }
-    command.current_dir(options.root);
-    command.args([ATTRIBUTES, "-R", "--modify-window=-1", "--8-bit-output", "--no-h", "--outbuf=L", "--stats"]);
-    command.arg(OUT_FORMAT);
     command.arg(format!("--timeout={}", mirror.rsync.timeout.as_secs().max(1)));
     if let Endpoint::Daemon { .. } = mirror.endpoint {
         // Nagle's algorithm and delayed acknowledgements cost a small session about 95 ms.
@@ -99,6 +102,17 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
             None => command.env("RSYNC_PASSWORD", ""),
         };
     }
+    command
+}
+
+/// The rsync invocation for `scope`. It is run in the source root, so that names cannot be read as options or hosts:
+/// each begins with `./`.
+#[must_use]
+pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Command {
+    let mut command = begin(mirror);
+    command.current_dir(options.root);
+    command.args([ATTRIBUTES, "-R", "--modify-window=-1", "--8-bit-output", "--no-h", "--outbuf=L", "--stats"]);
+    command.arg(OUT_FORMAT);
     let Attributes { hard_links, acls, xattrs, numeric_ids } = mirror.rsync.attributes;
     let switches =
         [("--hard-links", hard_links), ("--acls", acls), ("--xattrs", xattrs), ("--numeric-ids", numeric_ids)];

@@ -1,13 +1,16 @@
 //! What is found out about an endpoint before it is used: how far away it is, and so how many rsync clients are worth
 //! running at the same time.
 
-use std::io::Read;
+use std::fs;
+use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::debug;
 
+use super::argv;
+use super::children::{Children, Ends};
 use crate::mirror::{Endpoint, Mirror};
 
 /// More clients than this bring nothing at any distance that was measured (40 ms: 8 clients 2.1 s, 12 clients 1.7 s).
@@ -25,6 +28,22 @@ pub fn clients_for(mirror: &Mirror) -> usize {
     let clients = clients_at(time, near);
     debug!("{mirror}: {time:.1?} away, {clients} clients");
     clients
+}
+
+/// Whether the endpoint has no mirror yet, for sure. Asking costs one short session.
+#[must_use]
+pub fn is_absent(mirror: &Mirror, children: &Children) -> bool {
+    if let Endpoint::Directory(root) = &mirror.endpoint {
+        return fs::symlink_metadata(root.join(&mirror.source.name))
+            .is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    }
+    let answer = children.run(&mut argv::listing(mirror), Ends::Newline, |_| {});
+    answer.is_ok_and(|answer| answer.status.code() == Some(23) && answer.errors.iter().any(|line| says_absent(line)))
+}
+
+/// Whether a daemon says that the directory is not there, as 3.2.7 and 3.5.0 do.
+fn says_absent(line: &[u8]) -> bool {
+    line.starts_with(b"rsync: [sender] change_dir ") && line.ends_with(b" failed: No such file or directory (2)")
 }
 
 fn clients_at(time: Duration, near: usize) -> usize {
@@ -55,6 +74,19 @@ fn round_trip_time(mirror: &Mirror) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_one_answer_means_that_there_is_none() {
+        let absent = b"rsync: [sender] change_dir \"nonex\" (in m) failed: No such file or directory (2)";
+        assert!(says_absent(absent));
+        for other in [
+            &b"rsync: [sender] change_dir \"x\" (in m) failed: Permission denied (13)"[..],
+            b"@ERROR: chdir failed",
+            b"rsync error: some files/attrs were not transferred (see previous errors) (code 23)",
+        ] {
+            assert!(!says_absent(other));
+        }
+    }
 
     #[test]
     fn the_farther_the_more() {

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::Scope;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::Reach;
@@ -123,9 +123,10 @@ const BUFFER: usize = 32 * 1024;
 /// # Errors
 /// When the root cannot be read. What cannot be read below it is noted in the census.
 pub fn census(reach: Reach<'_>, visit: &Visit<'_>) -> io::Result<Census> {
-    let walk = Walk { reach, visit, census: Mutex::default() };
+    let root = open(CWD, reach.root, OFlags::empty())?;
+    let device = rustix::fs::fstat(&root)?.st_dev;
+    let walk = Walk { reach, root, visit, census: Mutex::default() };
     walk.lock().directories.push(Directory::new(0, OsStr::new("")));
-    let device = rustix::fs::fstat(open(reach.root, OFlags::empty())?)?.st_dev;
     rayon::scope(|scope| walk.directory(scope, 0, Path::new(""), device));
     let mut census = walk.census.into_inner().unwrap_or_else(PoisonError::into_inner);
     if reach.stays_on_one_device() {
@@ -136,6 +137,7 @@ pub fn census(reach: Reach<'_>, visit: &Visit<'_>) -> io::Result<Census> {
 
 struct Walk<'a> {
     reach: Reach<'a>,
+    root: OwnedFd,
     visit: &'a Visit<'a>,
     census: Mutex<Census>,
 }
@@ -176,7 +178,8 @@ impl<'a> Walk<'a> {
     /// Reads a directory, unless it is out of reach.
     fn read(&self, path: &Path, found: &mut Found) -> Result<(), Errno> {
         let no_follow = if path.as_os_str().is_empty() { OFlags::empty() } else { OFlags::NOFOLLOW };
-        let dir = open(&self.reach.root.join(path), no_follow)?;
+        let name = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let dir = open(&self.root, name, no_follow)?;
         found.device = rustix::fs::fstat(&dir)?.st_dev;
         if self.reach.is_elsewhere(found.device) {
             return Ok(());
@@ -225,8 +228,8 @@ struct Found {
     names: Vec<OsString>,
 }
 
-fn open(path: &Path, more: OFlags) -> Result<rustix::fd::OwnedFd, Errno> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more, Mode::empty())
+fn open(above: impl AsFd, path: &Path, more: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(above, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more, Mode::empty())
 }
 
 #[cfg(test)]

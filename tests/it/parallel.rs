@@ -117,6 +117,28 @@ fn a_daemon_with_few_connections_gets_fewer_clients() {
 }
 
 #[test]
+fn a_new_mirror_has_no_versions_to_keep_and_any_other_has() {
+    for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
+        let daemon = Rsyncd::builder().version(version).start();
+        let place = Place::new();
+        large_tree(&place.source());
+        let config = configuration(&place, &daemon, "3");
+        let pass = |state: &str| {
+            let state = place.dir.path().join(state);
+            Sersync::new(&["full-sync", "--force-delete", "-vvv", "-c"]).arg(&config).state_dir(&state).run().code(0)
+        };
+        let first = pass("state");
+        assert!(!first.stderr.contains("--backup --backup-dir="), "{first}");
+        assert_same(&place.source(), &daemon.module_path().join("name"));
+        assert!(history(&daemon).is_empty());
+        // Nothing is remembered of it any more, and it has versions.
+        fs::write(place.source().join("crowded/5"), "changed").unwrap();
+        assert!(pass("another state").stderr.contains("--backup --backup-dir="));
+        assert!(history(&daemon).contains(&("crowded/5".to_owned(), b"5".to_vec())));
+    }
+}
+
+#[test]
 fn a_daemon_with_a_single_connection_is_enough() {
     for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
         let daemon = Rsyncd::builder().version(version).max_connections(1).start();
