@@ -45,16 +45,29 @@ enum Tool {
     Rsync,
     Sersync,
     Fpsync,
+    /// rsync that keeps what it replaces, as sersync does.
+    RsyncWithHistory,
 }
 
 impl Tool {
-    const ALL: [Tool; 3] = [Tool::Rsync, Tool::Sersync, Tool::Fpsync];
+    const ALL: [Tool; 4] = [Tool::Rsync, Tool::Sersync, Tool::Fpsync, Tool::RsyncWithHistory];
+
+    /// Whether the tool has something to show there: fpsync is left out on the slow line, and a history where nothing is
+    /// replaced.
+    fn takes_part(self, work: Work, line: Line) -> bool {
+        match self {
+            Tool::Rsync | Tool::Sersync => true,
+            Tool::Fpsync => line == Line::Loopback,
+            Tool::RsyncWithHistory => work == Work::OnePercent && line == Line::Loopback,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
             Tool::Rsync => "rsync",
             Tool::Sersync => "sersync",
             Tool::Fpsync => "fpsync",
+            Tool::RsyncWithHistory => "rsync --backup",
         }
     }
 }
@@ -150,7 +163,7 @@ impl Bench {
     }
 
     fn mirror(&self, tree: &str, tool: Tool) -> PathBuf {
-        self.daemon.module().join(format!("{tree}-{}", tool.name()))
+        self.daemon.module().join(format!("{tree}-{}", tool.name().replace(' ', "")))
     }
 
     fn command(&self, tool: Tool, source: &Path, tree: &str, line: Line) -> Command {
@@ -158,13 +171,18 @@ impl Bench {
             Line::Loopback => self.daemon.address(),
             Line::Far => self.proxy.address(),
         };
-        let url = format!("rsync://{address}/{MODULE}/{tree}-{}", tool.name());
+        let url = format!("rsync://{address}/{MODULE}/{tree}-{}", tool.name().replace(' ', ""));
         let contents = format!("{}/", source.display());
         let mut command;
         match tool {
             Tool::Rsync => {
                 command = Command::new("rsync");
                 command.args(["-rlptDgo", "--delete", &contents, &format!("{url}/")]);
+            }
+            Tool::RsyncWithHistory => {
+                command = Command::new("rsync");
+                command.args(["-rlptDgo", "--delete", "--backup", "--backup-dir=/history-backup/rsync"]);
+                command.args([&contents, &format!("{url}/")]);
             }
             Tool::Sersync => {
                 command = Command::new(env!("CARGO_BIN_EXE_sersync"));
@@ -186,9 +204,7 @@ impl Bench {
     fn measure(&mut self, name: &'static str, tree: &mut Tree, work: Work, line: Line, rounds: usize) {
         let begun = Instant::now();
         let mut tools = self.tools.clone();
-        if line == Line::Far {
-            tools.retain(|tool| *tool != Tool::Fpsync);
-        }
+        tools.retain(|tool| tool.takes_part(work, line));
         let mut series: Vec<Series> =
             tools.iter().map(|tool| Series { tool: *tool, times: Vec::new(), peak: Peak::default() }).collect();
         let mut used_by_others = Vec::new();
@@ -205,6 +221,8 @@ impl Bench {
                 }
                 if work == Work::Initial {
                     clear(&self.mirror(name, series.tool));
+                    // Nobody has seen it before.
+                    clear(&self.private("state"));
                 }
                 self.settle();
                 used_by_others.push(machine::used_by_others());

@@ -30,15 +30,25 @@ pub fn clients_for(mirror: &Mirror) -> usize {
     clients
 }
 
-/// Whether the endpoint has no mirror yet, for sure. Asking costs one short session.
+/// Whether the endpoint has no mirror yet, or an empty one, for sure. Asking costs one short session.
 #[must_use]
-pub fn is_absent(mirror: &Mirror, children: &Children) -> bool {
+pub fn is_new(mirror: &Mirror, children: &Children) -> bool {
     if let Endpoint::Directory(root) = &mirror.endpoint {
-        return fs::symlink_metadata(root.join(&mirror.source.name))
-            .is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+        return match fs::read_dir(root.join(&mirror.source.name)) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(e) => e.kind() == io::ErrorKind::NotFound,
+        };
     }
-    let answer = children.run(&mut argv::listing(mirror), Ends::Newline, |_| {});
-    answer.is_ok_and(|answer| answer.status.code() == Some(23) && answer.errors.iter().any(|line| says_absent(line)))
+    let (mut entries, mut itself) = (0, false);
+    let answer = children.run(&mut argv::listing(mirror), Ends::Newline, |line| {
+        entries += 1;
+        itself |= line.ends_with(b" .");
+    });
+    answer.is_ok_and(|answer| match answer.status.code() {
+        Some(0) => entries == 1 && itself,
+        Some(23) => answer.errors.iter().any(|line| says_absent(line)),
+        _ => false,
+    })
 }
 
 /// Whether a daemon says that the directory is not there, as 3.2.7 and 3.5.0 do.

@@ -88,7 +88,7 @@ fn what_it_cannot_know_it_compares() {
     let place = Place::new();
     fs::write(place.source().join("f"), "f").unwrap();
     let mirror = daemon.module_path().join("name");
-    let changed = || place.command("full-sync", &daemon).args(&["--changed", "-v"]).run().code(0);
+    let changed = || place.command("full-sync", &daemon).args(&["--changed", "-v", "--force-delete"]).run().code(0);
     changed();
     let state = place.dir.path().join("state/mirrors");
     let file = |kind: &str| {

@@ -131,6 +131,11 @@ fn a_new_mirror_has_no_versions_to_keep_and_any_other_has() {
         assert!(!first.stderr.contains("--backup --backup-dir="), "{first}");
         assert_same(&place.source(), &daemon.module_path().join("name"));
         assert!(history(&daemon).is_empty());
+        fs::remove_dir_all(daemon.module_path().join("name")).unwrap();
+        fs::create_dir(daemon.module_path().join("name")).unwrap();
+        let empty = pass("state of its own");
+        assert!(!empty.stderr.contains("--backup --backup-dir="), "{empty}");
+        assert_same(&place.source(), &daemon.module_path().join("name"));
         // Nothing is remembered of it any more, and it has versions.
         fs::write(place.source().join("crowded/5"), "changed").unwrap();
         assert!(pass("another state").stderr.contains("--backup --backup-dir="));

@@ -220,7 +220,7 @@ fn without_a_terminal_nothing_is_different() {
     place.command("verify", &daemon).run().code(0).silent();
     fs::write(place.source().join("new"), "").unwrap();
     for command in ["full-sync", "verify"] {
-        let output = place.command(command, &daemon).arg("-vvv").run().code(0).stderr_has("rsync -lptgoD");
+        let output = place.command(command, &daemon).arg("-vvv").run().code(0).stderr_has(" -lptgoD");
         assert!(!output.stderr.contains("progress"), "{output}");
     }
     Comparer::new().assert_same(&place.source(), &daemon.module_path().join("name"));

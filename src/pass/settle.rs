@@ -1,0 +1,152 @@
+//! Runs the scopes of a pass and settles what fails at first: again after a pause, single paths by themselves, and without
+//! the directories that cannot be read.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::{debug, info};
+
+use super::reach;
+use crate::backoff::Backoff;
+use crate::dirty::{DirtySet, Mark, plan};
+use crate::executor::{Executor, OnItem, Tally, Versions};
+use crate::report::text;
+use crate::rsync::argv::pattern_for_directory;
+use crate::rsync::children::Children;
+use crate::rsync::outcome::{Failing, Outcome, SETTLE, VANISHED};
+use crate::scope::Scope;
+
+/// What is tried again, and how often.
+const ATTEMPTS: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// A pass that is at work: what it has done, and what it has given up.
+pub(super) struct Pass<'a> {
+    exclude: Vec<OsString>,
+    /// What no further attempt can mend.
+    pub(super) given_up: Failing,
+    pub(super) tally: Tally,
+    /// Whether links are kept, which only a run over the whole source can do.
+    hard_links: bool,
+    /// Whether an endpoint that fails is worth waiting for.
+    waits: bool,
+    children: &'a Children,
+    on_item: &'a OnItem<'a>,
+}
+
+impl<'a> Pass<'a> {
+    /// One that has done nothing so far. `waits`: an endpoint that fails at once is worth waiting for.
+    pub(super) fn new(executor: &Executor<'_>, children: &'a Children, waits: bool, on_item: &'a OnItem<'a>) -> Self {
+        let mirror = executor.mirror();
+        Pass {
+            exclude: mirror.source.exclude.iter().map(OsString::from).collect(),
+            given_up: Failing::default(),
+            tally: Tally::default(),
+            hard_links: mirror.rsync.attributes.hard_links,
+            waits,
+            children,
+            on_item,
+        }
+    }
+
+    /// Runs scopes until all are done as far as they can be; the outcome when it has to end before.
+    pub(super) fn settle(
+        &mut self,
+        executor: &mut Executor<'_>,
+        mut scopes: Vec<Scope>,
+        jobs: usize,
+    ) -> Option<Outcome> {
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        for attempt in 1..=ATTEMPTS {
+            let (results, tally) = executor.run_at_once(&scopes, jobs, &self.exclude, self.on_item);
+            if attempt > 1 || results.iter().any(|(_, outcome)| *outcome != Outcome::Done) {
+                // What was sent already is a version.
+                executor.keep_versions(Versions::Kept);
+            }
+            self.tally.add(tally);
+            self.waits |= results.iter().any(|(_, outcome)| matches!(outcome, Outcome::Done | Outcome::Partial(_)));
+            let last = attempt == ATTEMPTS;
+            let mut again = Vec::new();
+            let mut wait = Duration::ZERO;
+            let mut failing = Failing::default();
+            let mut trouble: Option<Outcome> = None;
+            for (scope, outcome) in results {
+                match outcome {
+                    Outcome::Done => {}
+                    Outcome::Partial(paths) if last => self.given_up.extend(paths),
+                    Outcome::Partial(paths) if paths.deletions_skipped && !paths.unreadable.is_empty() => {
+                        self.give_up_unreadable(paths);
+                        again.push(scope);
+                    }
+                    // A path that is sent by itself loses its links to others. What vanished is mostly gone for good.
+                    Outcome::Partial(paths)
+                        if paths.unattributed.is_empty()
+                            && !paths.deletions_skipped
+                            && (!self.hard_links || paths.paths.values().all(|why| why == VANISHED)) =>
+                    {
+                        failing.extend(paths);
+                    }
+                    Outcome::Partial(_) => {
+                        wait = wait.max(FIRST_WAIT);
+                        again.push(scope);
+                    }
+                    Outcome::NoMissingArgs if !last => again.push(scope),
+                    Outcome::Transient(_) | Outcome::Busy(_) | Outcome::Aborted(_) if self.waits && !last => {
+                        again.push(scope);
+                        trouble = Some(outcome);
+                    }
+                    outcome => return Some(outcome),
+                }
+            }
+            if let Some(outcome) = trouble {
+                wait = wait.max(backoff.after_failure());
+                if let Outcome::Transient(why) | Outcome::Busy(why) | Outcome::Aborted(why) = &outcome {
+                    info!("{}: {}; trying again in {:.1} s", executor.mirror(), why.why, wait.as_secs_f64());
+                }
+                if matches!(outcome, Outcome::Aborted(_)) {
+                    wait = wait.max(SETTLE);
+                }
+                self.children.pause(wait);
+                if self.children.is_closed() {
+                    return Some(outcome);
+                }
+            } else {
+                self.children.pause(wait);
+            }
+            again.extend(scopes_for(executor, &failing));
+            if again.is_empty() {
+                return None;
+            }
+            scopes = again;
+        }
+        None
+    }
+
+    /// Excludes directories that cannot be read: they are neither read nor deleted from, and the deletions everywhere else
+    /// are made.
+    fn give_up_unreadable(&mut self, failing: Failing) {
+        for (path, why) in failing.paths {
+            if failing.unreadable.contains(&path) {
+                self.give_up_directory(path, why);
+            }
+        }
+    }
+
+    /// Leaves a directory as it is on the mirror, and names it.
+    pub(super) fn give_up_directory(&mut self, path: PathBuf, why: String) {
+        self.exclude.push(pattern_for_directory(&path));
+        self.given_up.paths.insert(path, why);
+    }
+}
+
+/// The scopes that look again at what failed: a directory with all that is in it.
+fn scopes_for(executor: &Executor<'_>, failing: &Failing) -> Vec<Scope> {
+    let mut dirty = DirtySet::new(failing.paths.len().max(1024));
+    for (path, why) in &failing.paths {
+        debug!("{}: trying again: {}: {why}", executor.mirror(), text::path(path));
+        dirty.mark(path, Mark::Deep);
+    }
+    plan::plan(reach(executor), &dirty).scopes
+}
