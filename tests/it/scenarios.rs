@@ -176,9 +176,9 @@ pub(crate) fn all() -> Vec<Scenario> {
         }),
         scenario!(directory_moved_in_with_content, nothing, |r| {
             // Made beside the directory that is looked at, then moved in as a whole.
-            let outside = r.parent().unwrap().parent().unwrap().parent().unwrap().join("outside");
-            fixture::small_tree(&outside);
-            fs::rename(outside, r.join("in")).unwrap();
+            let outside = tempfile::tempdir().unwrap();
+            fixture::small_tree(&outside.path().join("in"));
+            fs::rename(outside.path().join("in"), r.join("in")).unwrap();
         }),
         scenario!(chain_of_directories_in_one_go, nothing, |r| {
             dir(&r.join("a/b/c/d"));
