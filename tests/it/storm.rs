@@ -45,7 +45,8 @@ fn change(random: &mut Random, root: &Path, outside: &Path) {
     // No two versions are the same, so that each can be looked for later.
     let unique = format!("{} ", random.below(usize::MAX >> 1)).into_bytes();
     let _ = match random.below(20) {
-        0..4 => fs::create_dir_all(one.parent().unwrap()).and_then(|()| fs::write(&one, [unique.as_slice(), &vec![b'x'; size]].concat())),
+        0..4 => fs::create_dir_all(one.parent().unwrap())
+            .and_then(|()| fs::write(&one, [unique.as_slice(), &vec![b'x'; size]].concat())),
         4 => File::options().append(true).open(&one).and_then(|mut file| file.write_all(&unique)),
         5 => File::options().write(true).open(&one).and_then(|file| file.set_len(size as u64 / 3)),
         6 => File::options().write(true).open(&one).and_then(|file| file.write_at(&unique, 0).map(drop)),
