@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::{Local, Utc};
-use log::{Level, debug, error, info, log_enabled};
+use log::{Level, debug, error, info, log_enabled, warn};
 use serde_json::json;
 
 use self::sources::Sources;
@@ -148,7 +148,11 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
         return Summary::not_begun(mirror, &failure);
     }
     let compare = if args.checksum { Compare::Content } else { Compare::Quick };
-    let beside_watch = lock::is_held(&setup.state, mirror, Kind::Watch).unwrap_or_default();
+    let beside_watch = lock::is_held(&setup.state, mirror, Kind::Watch).unwrap_or_else(|e| {
+        // Then it is taken for one: to leave alone too much does less harm.
+        warn!("{mirror}: cannot tell whether a watch is running: {e}");
+        true
+    });
     let executor = Executor::new(mirror, children, mode, history).comparing(compare).metered(meter);
     let mut executor = executor.beside_watch(beside_watch);
     // An empty source that is empty on purpose has its mirror emptied, however much that is.
