@@ -298,6 +298,9 @@ Examples:
   sersync watch file-backup --for 5m        for a crontab line that starts every five minutes
   sersync watch --until-idle 30s            until everything has arrived
 
+A full-sync of the same mirror may run beside it. While it runs, files that are new or changed go on being sent; what
+deletes something, and what is in directories that came or went, is sent when it is over.
+
 ";
 
 const CONFIG_EXAMPLES: &str = "\

@@ -125,14 +125,15 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
     let begun = Instant::now();
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     // A dry run changes nothing, so it disturbs nobody.
-    let lock = (mode == Mode::Real)
-        .then(|| Lock::take(&setup.state, mirror, Kind::Pass, args.writing.lock_wait, || children.is_closed()))
-        .transpose();
-    let lock = match lock {
-        Ok(lock) => lock,
+    let locks = match mode {
+        Mode::Real => locks(setup, args, mirror, children),
+        Mode::DryRun => Ok(Vec::new()),
+    };
+    let locks = match locks {
+        Ok(locks) => locks,
         Err(failure) => return Summary::not_begun(mirror, &failure),
     };
-    if lock.as_ref().is_some_and(Lock::after_crash) {
+    if locks.iter().any(Lock::after_crash) {
         info!("{mirror}: the run before was cut off; giving the daemon time to end its session");
         children.pause(SETTLE);
     }
@@ -144,7 +145,7 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
     let mounted = !args.force_delete && Record::was_mounted(&setup.state, mirror);
     let guarding = last.as_ref().filter(|_| !args.force_delete);
     if let Err(failure) = guard::check_mounted(&mirror.source, mounted) {
-        lock.into_iter().for_each(Lock::end);
+        locks.into_iter().for_each(Lock::end);
         return Summary::not_begun(mirror, &failure);
     }
     let compare = if args.checksum { Compare::Content } else { Compare::Quick };
@@ -176,9 +177,27 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
         passed.remember(&setup.state, mirror, args.shard);
     }
     if passed.tally.runs == 0 || !passed.outcome.cut_off() {
-        lock.into_iter().for_each(Lock::end);
+        locks.into_iter().for_each(Lock::end);
     }
     Summary::new(mirror, passed.outcome, passed.tally, begun.elapsed())
+}
+
+/// Keeps other passes out, and then waits until a watcher has sent what it is just sending.
+fn locks(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children) -> Result<Vec<Lock>, Failure> {
+    let give_up = || children.is_closed();
+    let take = |kind, wait| Lock::take(&setup.state, mirror, kind, wait, give_up);
+    let pass = take(Kind::Pass, args.writing.lock_wait)?;
+    if lock::is_held(&setup.state, mirror, Kind::Turn).is_ok_and(|held| held) {
+        info!("{mirror}: waiting until watch has sent what it is just sending");
+    }
+    let turn = take(Kind::Turn, setup.settings.full_sync.timeout);
+    match turn {
+        Ok(turn) => Ok(vec![turn, pass]),
+        Err(failure) => {
+            pass.end();
+            Err(failure)
+        }
+    }
 }
 
 /// How much of the mirror is looked at, with what is known of the source for that.

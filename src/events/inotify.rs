@@ -304,7 +304,7 @@ impl<'a> Session<'a> {
             }
             if self.degraded.load(Ordering::Relaxed) && rescanned.elapsed() >= DEGRADED_RESCAN {
                 rescanned = Instant::now();
-                self.sink.mark(Path::new(""), Mark::Deep);
+                self.sink.directory(Path::new(""), Mark::Deep);
             }
         }
     }
@@ -349,12 +349,11 @@ impl<'a> Session<'a> {
         let Some(path) = tree.path(dir).map(|dir| dir.join(name)) else { return };
         let is_dir = flags.contains(ReadFlags::ISDIR);
         let excluded = self.excludes.excludes_entry(&path, is_dir);
-        let (mut mark, mut left) = (Mark::Path, false);
+        let mut mark = Mark::Path;
         if is_dir && flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             if let Some(node) = tree.child(dir, name) {
                 reading.left.push_back((Instant::now(), tree.remove(node)));
             }
-            left = true;
             if flags.contains(ReadFlags::MOVED_FROM) && !excluded {
                 reading.send(Task::Look(dir, name.to_owned()));
             }
@@ -372,9 +371,9 @@ impl<'a> Session<'a> {
             }
         }
         drop(tree);
-        match (excluded, left) {
+        match (excluded, is_dir) {
             (true, _) => {}
-            (false, true) => self.sink.directory_left(&path),
+            (false, true) => self.sink.directory(&path, mark),
             (false, false) => self.sink.mark(&path, mark),
         }
     }
@@ -418,7 +417,7 @@ impl<'a> Session<'a> {
                 info!("source `{}`: watching {directories} by inotify", self.source.name);
                 self.sink.watching(Some(self.root));
                 if again {
-                    self.sink.mark(Path::new(""), Mark::Deep);
+                    self.sink.directory(Path::new(""), Mark::Deep);
                 }
                 self.complete.store(true, Ordering::Release);
             }
@@ -500,7 +499,8 @@ impl<'a> Session<'a> {
         }
         let path = self.tree().path(top);
         if let Some(path) = path.filter(|_| self.live.load(Ordering::Relaxed)) {
-            self.sink.mark(&path, Mark::Deep);
+            // What came and went in it before it was watched, was not reported.
+            self.sink.directory(&path, Mark::Deep);
         }
     }
 

@@ -20,8 +20,9 @@ pub trait Sink: Send + Sync {
     /// Something happened at a path, relative to the source root.
     fn mark(&self, path: &Path, mark: Mark);
 
-    /// A directory left this path, whatever is there now.
-    fn directory_left(&self, path: &Path);
+    /// A directory came to this path, left it or changed there, whatever is there now; or nothing more is known than that
+    /// one may have. What is reported of the same path after that is about something else.
+    fn directory(&self, path: &Path, mark: Mark);
 
     /// Everything that happened before this moment was reported, but for what is inside directories that are new.
     fn reported_until(&self, moment: Moment);

@@ -20,7 +20,7 @@ use crate::history::keeper::Keeper;
 use crate::meter::Meter;
 use crate::mirror::{Endpoint, Mirror};
 use crate::root::Root;
-use crate::rsync::argv::{self, Compare, FileList, JobOptions, MissingArgs};
+use crate::rsync::argv::{self, Compare, FileList, JobOptions, Manner, MissingArgs};
 use crate::rsync::children::{Children, Ends, NotRun};
 use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
 use crate::rsync::output::{self, Change, Line};
@@ -130,6 +130,7 @@ pub struct Executor<'a> {
     root: Option<Root>,
     deletions: Deletions,
     versions: Versions,
+    manner: Manner,
     /// A watcher of the same mirror is at work.
     beside_watch: bool,
     /// What the daemon has turned out to have connections for.
@@ -155,6 +156,7 @@ impl<'a> Executor<'a> {
             root: None,
             deletions: Deletions::default(),
             versions: Versions::Kept,
+            manner: Manner::Thorough,
             beside_watch: false,
             most_clients: usize::MAX,
             file_list: FileList::Growing,
@@ -234,6 +236,19 @@ impl<'a> Executor<'a> {
     #[must_use]
     pub fn mirror(&self) -> &'a Mirror {
         self.mirror
+    }
+
+    /// Sends these paths, which must exist, without doing anything to what is in their way.
+    pub fn run_carefully(
+        &mut self,
+        present: Vec<PathBuf>,
+        exclude: &[OsString],
+        on_item: &OnItem<'_>,
+    ) -> (Outcome, Tally) {
+        self.manner = Manner::Careful;
+        let result = self.run(&[Scope::Listed(Listed { present, ..Listed::default() })], exclude, on_item);
+        self.manner = Manner::Thorough;
+        result
     }
 
     /// Runs the scopes one after the other, and stops at the first failure that is not about single paths.
@@ -416,6 +431,7 @@ impl<'a> Executor<'a> {
             clients: together.clients,
             missing_args,
             compare,
+            manner: self.manner,
             file_list: self.file_list,
             keep_temporary: self.beside_watch,
             max_delete,

@@ -20,6 +20,15 @@ pub enum MissingArgs {
     Broken,
 }
 
+/// How much a job may do to what is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// What the source does not have is deleted, and what is in the way makes room.
+    Thorough,
+    /// Nothing is deleted, and a directory with content stays where it is: beside a pass.
+    Careful,
+}
+
 /// When a file counts as the same on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compare {
@@ -53,6 +62,8 @@ pub struct JobOptions<'a> {
     pub missing_args: MissingArgs,
     /// When a file is left as it is.
     pub compare: Compare,
+    /// How much is done to what is in the way; trees are always compared thoroughly.
+    pub manner: Manner,
     /// When the files are listed.
     pub file_list: FileList,
     /// A watcher may be sending at the same time: what looks like a temporary file of its transfers is not deleted.
@@ -156,13 +167,15 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
         }
         Scope::Listed(listed) => {
             command.arg("-d");
-            if !listed.shallow.is_empty() {
-                command.arg("--delete");
-            }
-            // Without --force (or --delete) a missing directory that has content is kept, and rsync exits 0.
-            command.arg("--force");
-            if options.missing_args == MissingArgs::Work {
-                command.arg("--delete-missing-args");
+            if options.manner == Manner::Thorough {
+                if !listed.shallow.is_empty() {
+                    command.arg("--delete");
+                }
+                // Without --force (or --delete) a missing directory that has content is kept, and rsync exits 0.
+                command.arg("--force");
+                if options.missing_args == MissingArgs::Work {
+                    command.arg("--delete-missing-args");
+                }
             }
             &mut command
         }

@@ -1,4 +1,8 @@
-//! The locks: two per mirror, one for passes and one for watchers. The kernel drops them when the process ends.
+//! The locks of a mirror: one for passes, one for watchers, and the turn. The kernel drops them when the process ends.
+//!
+//! A pass has the turn from its beginning to its end, a watcher for each batch. So neither begins in the middle of the
+//! other's work. While a pass has it, a watcher sends only what cannot get in its way. A pass takes its own lock first:
+//! a watcher that sees it does not take the turn any more, so that the pass need not wait for more than one batch.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -22,6 +26,8 @@ pub enum Kind {
     Pass,
     /// watch.
     Watch,
+    /// Whoever may change anything in the mirror.
+    Turn,
 }
 
 impl fmt::Display for Kind {
@@ -29,6 +35,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Pass => "pass",
             Kind::Watch => "watch",
+            Kind::Turn => "turn",
         })
     }
 }
@@ -67,11 +74,17 @@ impl Lock {
             let what = match kind {
                 Kind::Pass => "another pass is running",
                 Kind::Watch => "another watch is running",
+                Kind::Turn => "somebody else is changing it",
             };
             return Err(locked(&mirror.to_string(), what, &mut file));
         }
-        let other = if kind == Kind::Pass { Kind::Watch } else { Kind::Pass };
-        let after_crash = crashed(&mut file) || left_by_crash(state, mirror, other).map_err(failed)?;
+        let other = match kind {
+            Kind::Pass => Some(Kind::Watch),
+            Kind::Watch => Some(Kind::Pass),
+            Kind::Turn => None,
+        };
+        let other = other.map(|other| left_by_crash(state, mirror, other)).transpose().map_err(failed)?;
+        let after_crash = crashed(&mut file) || other.unwrap_or_default();
         write_note(&mut file, &holder()).map_err(failed)?;
         Ok(Lock { file, after_crash })
     }

@@ -5,7 +5,8 @@
 //! To end, the sources deliver what has happened and stop, then the queues are closed, then the workers send the rest;
 //! when that takes too long their rsync processes are stopped, which ends them.
 
-mod left;
+mod places;
+mod progress;
 mod queue;
 mod worker;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::left::Left;
+use super::places::Places;
 use crate::config::settings::Watch;
 use crate::dirty::{DirtySet, Mark};
 use crate::events::{Identity, Sink};
@@ -27,8 +27,8 @@ struct State {
     last: Instant,
     /// The watched root; none while there is none.
     root: Option<Identity>,
-    /// Places that directories left.
-    left: Left,
+    /// Places of directories among the pending changes.
+    places: Places,
     /// Everything before this moment was reported.
     reported: Option<Moment>,
     /// The same for what was handed out last.
@@ -41,8 +41,8 @@ struct State {
 /// What the worker is woken for.
 #[derive(Debug)]
 pub(super) enum Wake {
-    /// These changes are due, with the places that directories left among them.
-    Batch(DirtySet, Left),
+    /// These changes are due, with the places of directories among them.
+    Batch(DirtySet, Places),
     /// The time that it asked for has come.
     Time,
     /// There will be no more.
@@ -60,7 +60,7 @@ impl Queue {
             first: now,
             last: now,
             root: None,
-            left: Left::default(),
+            places: Places::default(),
             reported: None,
             handed_out: None,
             busy: true,
@@ -88,8 +88,8 @@ impl Queue {
             });
             if due.is_some_and(|due| due <= now) {
                 state.busy = true;
-                let (batch, left) = state.hand_out();
-                return Wake::Batch(batch, left);
+                let (batch, places) = state.hand_out();
+                return Wake::Batch(batch, places);
             }
             if wake_at.is_some_and(|time| time <= now) {
                 return Wake::Time;
@@ -116,7 +116,7 @@ impl Queue {
 
     /// Hands out everything, due or not.
     #[must_use]
-    pub(super) fn take(&self) -> (DirtySet, Left) {
+    pub(super) fn take(&self) -> (DirtySet, Places) {
         self.lock().hand_out()
     }
 
@@ -171,11 +171,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn directory_left(&self, path: &Path) {
+    fn directory(&self, path: &Path, mark: Mark) {
         // Under one lock: what is handed out with the place also has its mark.
         let mut state = self.lock();
-        state.left.add(path);
-        self.mark_in(state, path, Mark::Path);
+        state.places.add(path);
+        self.mark_in(state, path, mark);
     }
 
     fn mark(&self, path: &Path, mark: Mark) {
@@ -212,9 +212,9 @@ impl Queue {
 }
 
 impl State {
-    fn hand_out(&mut self) -> (DirtySet, Left) {
+    fn hand_out(&mut self) -> (DirtySet, Places) {
         self.handed_out.clone_from(&self.reported);
-        (self.dirty.take(), std::mem::take(&mut self.left))
+        (self.dirty.take(), std::mem::take(&mut self.places))
     }
 }
 
@@ -227,8 +227,8 @@ impl Sink for ToQueues {
         self.0.iter().for_each(|queue| queue.mark(path, mark));
     }
 
-    fn directory_left(&self, path: &Path) {
-        self.0.iter().for_each(|queue| queue.directory_left(path));
+    fn directory(&self, path: &Path, mark: Mark) {
+        self.0.iter().for_each(|queue| queue.directory(path, mark));
     }
 
     fn reported_until(&self, moment: Moment) {

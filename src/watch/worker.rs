@@ -1,6 +1,5 @@
 //! The worker of one mirror: it catches up, then sends batches of changes. It never waits for another mirror.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 
-use super::left::Left;
+use super::places::Places;
+use super::progress::{Cure, FIRST_RETRY, Knowledge, Progress};
 use super::queue::{Queue, Wake};
-use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
-use crate::dirty::{DirtySet, Mark, plan};
+use crate::dirty::plan::{self, Plan};
+use crate::dirty::{DirtySet, Mark};
 use crate::executor::{Executor, Mode, Tally};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::guard;
 use crate::mirror::Mirror;
 use crate::pass::{self, Extent, Passed, Patience, Terms};
@@ -26,9 +26,10 @@ use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE, Trouble, VANISHED};
 use crate::rsync::output::Change;
+use crate::scope::{Listed, Scope};
 use crate::state::StateDir;
 use crate::state::lock::{self, Kind, Lock};
-use crate::state::record::{Moment, Record};
+use crate::state::record::Record;
 use crate::tree::Reach;
 use crate::tree::changed::Directories;
 use crate::tree::exclude::Excludes;
@@ -61,66 +62,18 @@ pub(super) struct Worker<'a> {
     pub(super) on_item: fn(&Mirror, Change, &Path),
 }
 
-/// What changes while it works.
-struct Progress {
-    caught_up: bool,
-    sent: u64,
-    /// Not before this time is anything sent again: the endpoint failed.
-    hold: Option<Instant>,
-    transient: Backoff,
-    permanent: Backoff,
-    trouble: Option<Trouble>,
-    cure: Cure,
-    failures: usize,
-    /// Paths that failed while others went through; they are tried again by themselves.
-    retry: DirtySet,
-    retry_at: Option<Instant>,
-    /// What is being sent now are such paths.
-    retrying: bool,
-    retry_backoff: Backoff,
-    failing: BTreeSet<PathBuf>,
-    /// Failing paths that were named in the log already.
-    named: BTreeSet<PathBuf>,
-    /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
-    left_out: BTreeSet<PathBuf>,
-    /// The endpoint may still be working on a session that was cut off.
-    cut_off: bool,
-    /// Everything since this moment was sent or is still to be sent; none when that is not so.
-    covered: Option<Moment>,
-    /// When the stamp was last moved.
-    stamped: Instant,
-    /// Places that directories left, of which nothing was sent for sure since.
-    left: Left,
-    /// What was sent while a pass was running, whose list of files may be older than that and undo it.
-    again: DirtySet,
-}
-
-impl Progress {
-    /// What failed, for one more attempt.
-    fn take_retry(&mut self) -> DirtySet {
-        self.retry_at = None;
-        self.failing.clear();
-        self.retry.take()
-    }
-}
-
-/// What a failing endpoint needs to work again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cure {
-    /// It may be better by itself.
-    Time,
-    /// The same, but the session that was cut off has to end first.
-    EndOfSession,
-    /// Somebody has to do something.
-    Operator,
+/// Who may change anything in the mirror.
+enum Turn {
+    /// This worker, which needs a lock for that unless it changes nothing.
+    Ours(Option<Lock>),
+    /// A pass that is running or about to.
+    OfAPass,
 }
 
 /// How often a running pass is looked for, and a root that is not the watched one.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the stamp is moved on at most.
 const STAMP_EVERY: Duration = Duration::from_secs(5);
-/// How soon a path that failed is tried again.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Further failing paths are counted in the log, not named.
 const NAMED: usize = 20;
 
@@ -128,30 +81,8 @@ impl Worker<'_> {
     /// Works until the queue is closed or the number of batches is reached; sends what is pending at the end. Returns the
     /// exit code that this mirror alone would give.
     pub(super) fn run(mut self) -> Exit {
-        let set = || DirtySet::new(self.settings.max_pending);
         let settle = self.lock.as_ref().is_some_and(Lock::after_crash);
-        let mut progress = Progress {
-            caught_up: self.settings.start == Start::None,
-            sent: 0,
-            hold: None,
-            transient: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
-            permanent: Backoff::new(Duration::from_secs(5), Duration::from_secs(300)),
-            trouble: None,
-            cure: Cure::Time,
-            failures: 0,
-            retry: set(),
-            retry_at: None,
-            retrying: false,
-            retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
-            failing: BTreeSet::new(),
-            named: BTreeSet::new(),
-            left_out: BTreeSet::new(),
-            left: Left::default(),
-            cut_off: settle,
-            covered: None,
-            stamped: Instant::now(),
-            again: set(),
-        };
+        let mut progress = Progress::new(self.settings, settle);
         if self.queue.wait_until_watched().is_some() && !(settle && self.settles()) {
             progress.cut_off = false;
             self.catch_up(&mut progress);
@@ -175,7 +106,7 @@ impl Worker<'_> {
     /// Compares everything once. Changes are reported already, so nothing between is lost.
     fn catch_up(&mut self, progress: &mut Progress) {
         let mut waiting_told = false;
-        while !progress.caught_up {
+        while !progress.caught_up() {
             let begun = Instant::now();
             let mirror = self.executor.mirror();
             // Two comparisons of everything at the same time would undo each other's work.
@@ -221,9 +152,12 @@ impl Worker<'_> {
                 lock => drop(lock),
             }
             match outcome {
-                Outcome::Done => progress.caught_up = true,
+                Outcome::Done => {
+                    progress.knowledge = Knowledge::Compared;
+                    progress.places = Places::default();
+                }
                 Outcome::Partial(mut failing) => {
-                    progress.caught_up = true;
+                    progress.knowledge = Knowledge::Compared;
                     for dir in std::mem::take(&mut failing.left_alone) {
                         let why = failing.paths.remove(&dir).unwrap_or_default();
                         self.leave_out(progress, dir, &why);
@@ -237,7 +171,7 @@ impl Worker<'_> {
                 Outcome::Permanent(trouble) => self.failed(progress, trouble, Cure::Operator),
                 Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => return,
             }
-            if progress.caught_up {
+            if progress.caught_up() {
                 self.succeeded(progress);
                 info!("{mirror}: caught up: {}", told(tally, begun));
             } else {
@@ -291,8 +225,8 @@ impl Worker<'_> {
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
             let wake_at = progress.retry_at.into_iter().chain(again_at).min();
             match self.queue.next(progress.hold, wake_at) {
-                Wake::Batch(batch, left) => {
-                    progress.left.merge(left);
+                Wake::Batch(batch, places) => {
+                    progress.places.merge(places);
                     self.send(progress, &batch);
                 }
                 Wake::Time => {}
@@ -330,24 +264,27 @@ impl Worker<'_> {
             let trouble = Trouble { exit: failure.exit, why: failure.message };
             return self.postpone(progress, batch, trouble, Cure::Time);
         }
+        // To be known before the changes are looked at: a pass that begins later sees at least as much.
+        let turn = match self.turn() {
+            Ok(Turn::Ours(turn)) => turn,
+            Ok(Turn::OfAPass) => {
+                progress.again.merge(batch);
+                return self.send_beside_a_pass(progress, batch);
+            }
+            Err(failure) => {
+                let trouble = Trouble { exit: failure.exit, why: failure.message };
+                return self.postpone(progress, batch, trouble, Cure::Operator);
+            }
+        };
+        if turn.as_ref().is_some_and(Lock::after_crash) && !progress.cut_off {
+            info!("{}: a pass was cut off; giving the daemon time to end its session", self.executor.mirror());
+            self.children.pause(SETTLE);
+        }
         let begun = Instant::now();
         let mirror = self.executor.mirror();
-        let lock = if progress.left.is_taken_by_others(self.executor.root()) {
-            match Lock::take(self.state, mirror, Kind::Pass, Duration::ZERO, || false) {
-                Ok(lock) => Some(lock),
-                // When the pass is over it is sent.
-                Err(_) => return progress.again.merge(batch),
-            }
-        } else {
-            None
-        };
-        // To be known before the changes are looked at: a pass that starts later sees at least as much.
-        let pass_was_running = lock.is_none() && self.pass_is_running();
-        let plan = plan::plan(Reach::of(mirror, &self.excludes).at(self.executor.root()), batch);
-        let why = "is left as it is: its path is too long for rsync and the history";
-        plan.too_long.into_iter().for_each(|dir| self.leave_out(progress, dir, why));
+        let plan = self.plan(progress, batch);
         let on_item = self.on_item;
-        let (mut outcome, mut tally) = self.executor.run(&plan.scopes, &self.patterns, &|c, p| on_item(mirror, c, p));
+        let (mut outcome, mut tally) = self.executor.run(&plan, &self.patterns, &|c, p| on_item(mirror, c, p));
         if let Outcome::Partial(failing) = &mut outcome
             && failing.deletions_skipped
             && !failing.unreadable.is_empty()
@@ -355,7 +292,7 @@ impl Worker<'_> {
             // Without the directories that cannot be read, the deletions everywhere else are made.
             let unreadable = failing.unreadable.iter().map(|dir| pattern_for_directory(dir));
             let patterns: Vec<OsString> = self.patterns.iter().cloned().chain(unreadable).collect();
-            let (rest, more) = self.executor.run(&plan.scopes, &patterns, &|c, p| on_item(mirror, c, p));
+            let (rest, more) = self.executor.run(&plan, &patterns, &|c, p| on_item(mirror, c, p));
             tally.add(more);
             failing.deletions_skipped = false;
             match rest {
@@ -365,10 +302,9 @@ impl Worker<'_> {
             }
         }
         progress.cut_off = outcome.cut_off();
-        lock.filter(|_| !outcome.cut_off()).into_iter().for_each(Lock::end);
+        turn.filter(|_| !outcome.cut_off()).into_iter().for_each(Lock::end);
         match outcome {
             Outcome::Done => {
-                progress.left = Left::default();
                 self.succeeded(progress);
                 self.healed(progress);
             }
@@ -385,8 +321,62 @@ impl Worker<'_> {
         }
         progress.sent += 1;
         info!("{mirror}: {}", told(tally, begun));
-        if pass_was_running {
-            progress.again.merge(batch);
+    }
+
+    /// Sends what of a batch cannot get in the way of a pass that is running, and cannot be harmed by it: files in places
+    /// where no directory came or went. All of the batch is sent when the pass is over, so what fails here is no failure.
+    fn send_beside_a_pass(&mut self, progress: &mut Progress, batch: &DirtySet) {
+        let begun = Instant::now();
+        let mirror = self.executor.mirror();
+        let listed = |scope: Scope| match scope {
+            Scope::Listed(Listed { present, .. }) => present,
+            Scope::Tree(_) => Vec::new(),
+        };
+        let present = self.plan(progress, batch).into_iter().flat_map(listed);
+        let present: Vec<PathBuf> = present.filter(|path| progress.places.are_apart_from(path)).collect();
+        if present.is_empty() {
+            return;
+        }
+        let on_item = self.on_item;
+        let (outcome, tally) = self.executor.run_carefully(present, &self.patterns, &|c, p| on_item(mirror, c, p));
+        progress.cut_off = outcome.cut_off();
+        match outcome {
+            Outcome::Done | Outcome::Partial(_) => {
+                self.succeeded(progress);
+                info!("{mirror}: beside a pass: {}", told(tally, begun));
+            }
+            Outcome::Transient(trouble) | Outcome::Busy(trouble) => self.failed(progress, trouble, Cure::Time),
+            Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),
+            Outcome::Permanent(trouble) => self.failed(progress, trouble, Cure::Operator),
+            Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => {}
+        }
+    }
+
+    /// The scopes for a batch.
+    fn plan(&mut self, progress: &mut Progress, batch: &DirtySet) -> Vec<Scope> {
+        let reach = Reach::of(self.executor.mirror(), &self.excludes).at(self.executor.root());
+        let Plan { scopes, too_long } = plan::plan(reach, batch);
+        let why = "is left as it is: its path is too long for rsync and the history";
+        for dir in too_long {
+            self.leave_out(progress, dir, why);
+        }
+        scopes
+    }
+
+    /// Takes the turn, unless a pass has it or waits for it.
+    fn turn(&self) -> Result<Turn, Failure> {
+        let mirror = self.executor.mirror();
+        if self.executor.mode() == Mode::DryRun {
+            return Ok(Turn::Ours(None));
+        }
+        let failed = |e| Failure::new(Exit::Failed, format!("{mirror}: cannot tell whether a pass is running: {e}"));
+        if lock::is_held(self.state, mirror, Kind::Pass).map_err(failed)? {
+            return Ok(Turn::OfAPass);
+        }
+        match Lock::take(self.state, mirror, Kind::Turn, Duration::ZERO, || true) {
+            Ok(lock) => Ok(Turn::Ours(Some(lock))),
+            Err(failure) if failure.exit == Exit::Locked => Ok(Turn::OfAPass),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -474,8 +464,12 @@ impl Worker<'_> {
         progress.named.extend(failing.paths.into_keys());
     }
 
-    /// Everything went through: if nothing waits for another attempt, nothing fails any more.
+    /// Everything went through: if nothing waits for another attempt, nothing fails any more, and the mirror has what the
+    /// source had.
     fn healed(&self, progress: &mut Progress) {
+        if progress.retry.is_empty() && progress.again.is_empty() && progress.knowledge == Knowledge::Compared {
+            progress.places = Places::default();
+        }
         if progress.retry.is_empty() && !progress.named.is_empty() {
             info!("{}: what failed before has arrived", self.executor.mirror());
             progress.named.clear();
@@ -487,13 +481,13 @@ impl Worker<'_> {
     fn drain(&mut self, progress: &mut Progress) {
         let deadline = Instant::now() + self.drain_timeout;
         let mut retried = false;
-        while progress.caught_up && !self.children.is_closed() && Instant::now() < deadline {
+        while progress.caught_up() && !self.children.is_closed() && Instant::now() < deadline {
             if !progress.again.is_empty() && self.pass_is_running() {
                 self.children.pause(LOOK_AGAIN / 5);
                 continue;
             }
-            let (mut batch, left) = self.queue.take();
-            progress.left.merge(left);
+            let (mut batch, places) = self.queue.take();
+            progress.places.merge(places);
             batch.merge(&progress.again.take());
             if !std::mem::replace(&mut retried, true) {
                 batch.merge(&progress.take_retry());
@@ -526,11 +520,11 @@ impl Worker<'_> {
         let exit = match &progress.trouble {
             Some(trouble) => trouble.exit,
             None if gone => Exit::Unreachable,
-            None if !progress.caught_up || pending > 0 || failing > 0 => Exit::Partial,
+            None if !progress.caught_up() || pending > 0 || failing > 0 => Exit::Partial,
             None => Exit::Done,
         };
         // Why it was not, has been said.
-        if !progress.caught_up && progress.trouble.is_none() {
+        if !progress.caught_up() && progress.trouble.is_none() {
             error!("{mirror}: ended before everything was compared; the next start will compare it");
         }
         if pending > 0 {

@@ -3,6 +3,7 @@
 
 mod attributes;
 mod bad_input;
+mod beside;
 mod changed;
 mod checksum;
 mod config_errors;

@@ -1,8 +1,10 @@
-//! A seeded storm of random changes while `watch` runs, with passes beside it: at the end source and mirror are equal,
-//! entry by entry.
+//! A seeded storm of random changes while `watch` runs, with passes beside it: at quiet moments and at the end source and
+//! mirror are equal, entry by entry, and every version that was on the mirror at a quiet moment is still there or in the
+//! history.
 //!
 //! `SERSYNC_STORM_SEED` replays a storm, `SERSYNC_STORM_SECONDS` makes it longer.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -41,11 +43,14 @@ impl Random {
 fn change(random: &mut Random, root: &Path, outside: &Path) {
     let (one, two) = (random.path(root), random.path(root));
     let size = random.below(9000);
+    // No two versions are the same, so that each can be looked for later.
+    let unique = format!("{} ", random.below(usize::MAX >> 1)).into_bytes();
     let _ = match random.below(20) {
-        0..4 => fs::create_dir_all(one.parent().unwrap()).and_then(|()| fs::write(&one, vec![b'x'; size])),
-        4 => File::options().append(true).open(&one).and_then(|mut file| file.write_all(b"appended")),
+        0..4 => fs::create_dir_all(one.parent().unwrap())
+            .and_then(|()| fs::write(&one, [unique.as_slice(), &vec![b'x'; size]].concat())),
+        4 => File::options().append(true).open(&one).and_then(|mut file| file.write_all(&unique)),
         5 => File::options().write(true).open(&one).and_then(|file| file.set_len(size as u64 / 3)),
-        6 => File::options().write(true).open(&one).and_then(|file| file.write_at(b"in place", 0).map(drop)),
+        6 => File::options().write(true).open(&one).and_then(|file| file.write_at(&unique, 0).map(drop)),
         7 => fs::create_dir_all(&one),
         8 => fs::remove_file(&one),
         9 => fs::remove_dir(&one),
@@ -66,6 +71,12 @@ fn change(random: &mut Random, root: &Path, outside: &Path) {
             rustix::fs::renameat_with(here, &one, here, &two, flags).map_err(Into::into)
         }
     };
+}
+
+/// The contents of all files below a directory, and where each is.
+fn contents(root: &Path) -> BTreeMap<Vec<u8>, PathBuf> {
+    let files = walkdir::WalkDir::new(root).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
+    files.map(|entry| (fs::read(entry.path()).unwrap(), entry.into_path())).collect()
 }
 
 /// Enough of a log to see what was done last to the paths that differ.
@@ -111,6 +122,9 @@ fn storm(version: Version, seed_offset: u64) {
             last_lines(&watch.stderr_so_far())
         );
     };
+    let module = daemon.module_path();
+    // What was on the mirror at some time, which must not be lost.
+    let mut versions = BTreeMap::new();
     let mut round = 0;
     while Instant::now() < end {
         round += 1;
@@ -126,11 +140,17 @@ fn storm(version: Version, seed_offset: u64) {
         }
         if round % 3 == 0 {
             same();
+            versions.extend(contents(&module.join("name")));
         }
     }
     same();
     let output = watch.terminate();
     assert_eq!(output.signal, Some(Signal::TERM.as_raw()), "{output}");
+    let kept = contents(&module);
+    let total = versions.len();
+    versions.retain(|content, _| !kept.contains_key(content));
+    let lost: Vec<&PathBuf> = versions.values().collect();
+    assert!(lost.is_empty(), "{} of {total} versions are lost: {lost:?}\n{}", lost.len(), last_lines(&output.stderr));
 }
 
 #[test]

@@ -15,10 +15,10 @@ use crate::support::tree::{Comparer, assert_same, wait_until_same};
 use crate::support::{SOON, fixture, wait_for};
 
 /// Long enough for a few attempts with their back-off on a loaded machine.
-const LATER: Duration = Duration::from_secs(60);
+pub(crate) const LATER: Duration = Duration::from_secs(60);
 
 /// A configuration with short delays, so that tests are quick; nothing depends on them.
-fn quick(place: &Place, daemons: &[&Rsyncd], more: &str) -> PathBuf {
+pub(crate) fn quick(place: &Place, daemons: &[&Rsyncd], more: &str) -> PathBuf {
     let url = daemons[0].url("name");
     let module = url.rsplit('/').nth(1).unwrap();
     let hosts: Vec<String> = daemons.iter().map(|daemon| format!("'127.0.0.1:{}'", daemon.port())).collect();
@@ -33,11 +33,11 @@ fn quick(place: &Place, daemons: &[&Rsyncd], more: &str) -> PathBuf {
     config(&place.dir, &text)
 }
 
-fn watch(place: &Place, config: &Path) -> Sersync {
+pub(crate) fn watch(place: &Place, config: &Path) -> Sersync {
     Sersync::new(&["watch", "-v", "-c"]).arg(config).state_dir(&place.dir.path().join("state"))
 }
 
-fn mirror(daemon: &Rsyncd) -> PathBuf {
+pub(crate) fn mirror(daemon: &Rsyncd) -> PathBuf {
     daemon.module_path().join("name")
 }
 
@@ -332,32 +332,6 @@ fn a_root_that_is_gone_deletes_nothing_and_is_mirrored_again_when_it_is_back() {
 }
 
 #[test]
-fn a_pass_beside_it_does_not_undo_what_it_sends() {
-    let daemon = Rsyncd::builder().start();
-    let place = Place::new();
-    for number in 0..3000 {
-        let dir = place.source().join(format!("{}/{}", number % 30, number % 11));
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join(number.to_string()), "x").unwrap();
-    }
-    let config = quick(&place, &[&daemon], "");
-    let running = watch(&place, &config).spawn();
-    wait_until_same(&place.source(), &mirror(&daemon), LATER);
-    for round in 0..6 {
-        let pass = Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).spawn();
-        for number in 0..40 {
-            fs::write(place.source().join(format!("{}/new{round}-{number}", number % 30)), "new").unwrap();
-            let old = place.source().join(format!("{}/{}", number % 30, (round + number) % 11));
-            let _ = fs::rename(&old, old.with_extension(round.to_string()));
-        }
-        let code = pass.wait(LATER).code;
-        assert!(code == Some(0) || code == Some(3), "{code:?}");
-    }
-    wait_until_same(&place.source(), &mirror(&daemon), LATER);
-    running.terminate().signal(Signal::TERM);
-}
-
-#[test]
 fn an_overflow_of_the_kernels_queue_loses_nothing() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -586,76 +560,4 @@ fn only_the_mirror_whose_session_was_cut_off_waits_for_it() {
     let healthy = format!("name@127.0.0.1:{}/mod", daemon.port());
     assert!(output.stderr.contains(&format!("{healthy}: caught up")), "{output}");
     assert!(!output.stderr.contains(&format!("{healthy}: the run before")), "{output}");
-}
-
-#[test]
-fn a_pass_beside_it_leaves_its_unfinished_transfers_alone() {
-    let daemon = Rsyncd::builder().start();
-    let place = Place::new();
-    for number in 0..60 {
-        fs::write(place.source().join(number.to_string()), "f").unwrap();
-    }
-    let config = quick(&place, &[&daemon], "");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("[rsync]", "[rsync]\nbwlimit = '1M'")).unwrap();
-    let running = watch(&place, &config).spawn();
-    running.wait_for_log("caught up", LATER);
-    let outside = place.dir.path().join("large");
-    fs::write(&outside, fixture::bytes(4 << 20)).unwrap();
-    fs::rename(&outside, place.source().join("large")).unwrap();
-    let temporary = || {
-        let names = fs::read_dir(mirror(&daemon)).unwrap().flatten().map(|entry| entry.file_name());
-        names.into_iter().any(|name| name.to_string_lossy().starts_with(".large."))
-    };
-    wait_for("the large file to be on its way", SOON, temporary);
-    // It replaces it by something small, so that the pass is over soon.
-    fs::write(&outside, "small").unwrap();
-    fs::rename(&outside, place.source().join("large")).unwrap();
-    let pass = Sersync::new(&["full-sync", "-vv", "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).run();
-    assert!(!pass.stderr.contains("delete .large."), "{pass}");
-    wait_until_same(&place.source(), &mirror(&daemon), LATER);
-    let output = running.terminate().signal(Signal::TERM);
-    assert!(!output.stderr.contains("No such file"), "{output}");
-    assert!(!history(&daemon).iter().any(|(path, _)| path.starts_with(".large.")), "{:?}", history(&daemon));
-}
-
-#[test]
-fn a_file_in_the_place_of_a_directory_beside_a_pass_loses_no_version() {
-    let daemon = Rsyncd::builder().start();
-    let place = Place::new();
-    fs::create_dir(place.source().join("x")).unwrap();
-    for number in 0..60 {
-        let dir = if number < 20 { "x" } else { "" };
-        fs::write(place.source().join(dir).join(number.to_string()), number.to_string()).unwrap();
-    }
-    let config = quick(&place, &[&daemon], "");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("[rsync]", "[full-sync]\nmax-delete = '100%'\n[rsync]\nbwlimit = '1M'")).unwrap();
-    let running = watch(&place, &config).spawn();
-    running.wait_for_log("caught up", LATER);
-    let outside = place.dir.path().join("x");
-    fs::write(&outside, fixture::bytes(3 << 20)).unwrap();
-    let pass = {
-        fs::rename(place.source().join("x"), place.dir.path().join("x.old")).unwrap();
-        fs::rename(&outside, place.source().join("x")).unwrap();
-        Sersync::new(&["full-sync", "--lock-wait", "30s", "-c"])
-            .arg(&config)
-            .state_dir(&place.dir.path().join("state"))
-            .spawn()
-    };
-    let temporary = || {
-        let names = fs::read_dir(mirror(&daemon)).unwrap().flatten().map(|entry| entry.file_name());
-        names.into_iter().any(|name| name.to_string_lossy().starts_with(".x."))
-    };
-    wait_for("the large file to be on its way", SOON, temporary);
-    fs::write(&outside, "a newer, small one").unwrap();
-    fs::rename(&outside, place.source().join("x")).unwrap();
-    pass.wait(LATER).code(0);
-    wait_until_same(&place.source(), &mirror(&daemon), LATER);
-    running.terminate().signal(Signal::TERM);
-    let history = history(&daemon);
-    for number in 0..20 {
-        let version = (format!("x/{number}"), number.to_string().into_bytes());
-        assert!(history.contains(&version), "{version:?} is not in the history");
-    }
 }

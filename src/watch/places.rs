@@ -1,0 +1,77 @@
+//! Places where a directory came, went or changed: there the mirror may have something of another type than the source.
+//!
+//! Where a directory has to make room for a file, or a file for a directory, rsync moves what was there to the history and
+//! then puts the other in its place. When a second rsync puts something there in between, the first one makes a backup of
+//! that too, and removes what it has saved under the same name for it (seen with 3.5.0). So nothing of this kind may be
+//! sent beside a pass. Everywhere else two clients may work on the same file: each saves and replaces it as one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// More are not remembered one by one.
+const MOST: usize = 10_000;
+
+/// The places of which nothing was sent for sure since.
+#[derive(Debug, Clone)]
+pub(super) enum Places {
+    /// These.
+    These(BTreeSet<PathBuf>),
+    /// It is not known which, or there are too many.
+    Anywhere,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Places::These(BTreeSet::new())
+    }
+}
+
+impl Places {
+    /// Notes that a directory came to this place, left it or changed there.
+    pub(super) fn add(&mut self, place: &Path) {
+        match self {
+            Places::These(places) if places.len() < MOST => drop(places.insert(place.to_owned())),
+            _ => *self = Places::Anywhere,
+        }
+    }
+
+    /// Adds all of another.
+    pub(super) fn merge(&mut self, other: Places) {
+        match other {
+            Places::These(others) => others.iter().for_each(|place| self.add(place)),
+            Places::Anywhere => *self = Places::Anywhere,
+        }
+    }
+
+    /// Whether the mirror has at this path what the source had there, as far as types go.
+    #[must_use]
+    pub(super) fn are_apart_from(&self, path: &Path) -> bool {
+        match self {
+            Places::These(places) => !path.ancestors().any(|above| places.contains(above)),
+            Places::Anywhere => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_at_or_below_a_place_is_not_apart_and_with_too_many_nothing_is() {
+        let mut places = Places::default();
+        assert!(places.are_apart_from(Path::new("a")));
+        places.add(Path::new("a/b"));
+        for (path, apart) in [("a", true), ("a/bc", true), ("a/b", false), ("a/b/c/d", false), ("b", true)] {
+            assert_eq!(places.are_apart_from(Path::new(path)), apart, "{path}");
+        }
+        let mut root = Places::default();
+        root.add(Path::new(""));
+        assert!(!root.are_apart_from(Path::new("z")));
+        let mut many = Places::default();
+        (0..=MOST).for_each(|number| many.add(Path::new(&number.to_string())));
+        assert!(!many.are_apart_from(Path::new("z")));
+        places.merge(many);
+        assert!(!places.are_apart_from(Path::new("z")));
+    }
+}

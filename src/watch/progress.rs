@@ -1,0 +1,116 @@
+//! What a worker keeps in mind from one batch to the next.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::places::Places;
+use crate::backoff::Backoff;
+use crate::config::settings::{Start, Watch};
+use crate::dirty::DirtySet;
+use crate::rsync::outcome::Trouble;
+use crate::state::record::Moment;
+
+/// What changes while it works.
+pub(super) struct Progress {
+    pub(super) knowledge: Knowledge,
+    pub(super) sent: u64,
+    /// Not before this time is anything sent again: the endpoint failed.
+    pub(super) hold: Option<Instant>,
+    pub(super) transient: Backoff,
+    pub(super) permanent: Backoff,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) cure: Cure,
+    pub(super) failures: usize,
+    /// Paths that failed while others went through; they are tried again by themselves.
+    pub(super) retry: DirtySet,
+    pub(super) retry_at: Option<Instant>,
+    /// What is being sent now are such paths.
+    pub(super) retrying: bool,
+    pub(super) retry_backoff: Backoff,
+    pub(super) failing: BTreeSet<PathBuf>,
+    /// Failing paths that were named in the log already.
+    pub(super) named: BTreeSet<PathBuf>,
+    /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
+    pub(super) left_out: BTreeSet<PathBuf>,
+    /// The endpoint may still be working on a session that was cut off.
+    pub(super) cut_off: bool,
+    /// Everything since this moment was sent or is still to be sent; none when that is not so.
+    pub(super) covered: Option<Moment>,
+    /// When the stamp was last moved.
+    pub(super) stamped: Instant,
+    /// Places of directories of which nothing was sent for sure since.
+    pub(super) places: Places,
+    /// What is to be sent when the pass that is running is over: what had to wait for that, and what was sent beside it,
+    /// since the list of files of the pass may be older than that and undo it.
+    pub(super) again: DirtySet,
+}
+
+impl Progress {
+    /// At the beginning. `cut_off`: the run before was.
+    pub(super) fn new(settings: &Watch, cut_off: bool) -> Self {
+        let set = || DirtySet::new(settings.max_pending);
+        Progress {
+            knowledge: match settings.start {
+                Start::None => Knowledge::Assumed,
+                Start::Full | Start::Changed => Knowledge::None,
+            },
+            sent: 0,
+            hold: None,
+            transient: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+            permanent: Backoff::new(Duration::from_secs(5), Duration::from_secs(300)),
+            trouble: None,
+            cure: Cure::Time,
+            failures: 0,
+            retry: set(),
+            retry_at: None,
+            retrying: false,
+            retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
+            failing: BTreeSet::new(),
+            named: BTreeSet::new(),
+            left_out: BTreeSet::new(),
+            // What the mirror has is only known when it was compared.
+            places: Places::Anywhere,
+            cut_off,
+            covered: None,
+            stamped: Instant::now(),
+            again: set(),
+        }
+    }
+
+    pub(super) fn caught_up(&self) -> bool {
+        self.knowledge != Knowledge::None
+    }
+
+    /// What failed, for one more attempt.
+    pub(super) fn take_retry(&mut self) -> DirtySet {
+        self.retry_at = None;
+        self.failing.clear();
+        self.retry.take()
+    }
+}
+
+/// What is known of the mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knowledge {
+    /// It is still to be compared.
+    None,
+    /// With `start = "none"` it is taken for equal.
+    Assumed,
+    /// It was compared as a whole.
+    Compared,
+}
+
+/// What a failing endpoint needs to work again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cure {
+    /// It may be better by itself.
+    Time,
+    /// The same, but the session that was cut off has to end first.
+    EndOfSession,
+    /// Somebody has to do something.
+    Operator,
+}
+
+/// How soon a path that failed is tried again.
+pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
