@@ -41,10 +41,12 @@ impl Daemon {
         let address = listener.local_addr().expect("its address");
         drop(listener);
         let (config, log) = (dir.join("rsyncd.conf"), dir.join("log"));
-        let owner = if rustix::process::geteuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
+        // As a backup server is set up: its own root directory for each session, where the daemon may do that.
+        let is_root = rustix::process::geteuid().is_root();
+        let (chroot, owner) = if is_root { ("yes", "uid = 0\ngid = 0\n") } else { ("no", "") };
         let text = format!(
             "address = {ip}\nport = {port}\nlog file = {log}\nreverse lookup = no\nsocket options = TCP_NODELAY\n\
-             [{MODULE}]\npath = {path}\nread only = no\nuse chroot = no\nmunge symlinks = no\n{owner}",
+             [{MODULE}]\npath = {path}\nread only = no\nuse chroot = {chroot}\nmunge symlinks = no\n{owner}",
             ip = address.ip(),
             port = address.port(),
             log = log.display(),

@@ -11,6 +11,7 @@ use crate::support::daemon::{Rsyncd, Version};
 use crate::support::sersync::{Sersync, config};
 use crate::support::tree::assert_same;
 use crate::support::{SOON, fixture, wait_for};
+use crate::watch::LATER;
 
 /// A tree that is worth dividing: deep, wide and lopsided, with a crowded directory and special files.
 pub(crate) fn large_tree(root: &Path) {
@@ -243,4 +244,47 @@ fn it_waits_for_a_daemon_that_is_restarted_in_the_middle() {
     daemon.start();
     running.wait(SOON * 3).code(0);
     assert_same(&place.source(), &mirror);
+}
+
+/// How much memory a running process has had at most, in kilobytes; nothing when it has ended.
+fn most_memory(id: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+#[test]
+fn a_million_entries_need_little_memory() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let (directories, files) = (50_000, 19);
+    for directory in 0..directories {
+        let dir = place.source().join(format!("{}/{directory}", directory % 300));
+        fs::create_dir_all(&dir).unwrap();
+        for file in 0..files {
+            // Second names are made faster than files. A file may have 65,000 on ext4.
+            let name = dir.join(file.to_string());
+            if directory % 2500 == 0 {
+                fs::write(name, "").unwrap();
+            } else {
+                let first = directory - directory % 2500;
+                fs::hard_link(place.source().join(format!("{}/{first}/{file}", first % 300)), name).unwrap();
+            }
+        }
+    }
+    let state = place.dir.path().join("state");
+    let config = configuration(&place, &daemon, "2");
+    // All of it is walked and divided; that rsync lists a part is enough.
+    let pass = Sersync::new(&["full-sync", "-n", "--shard", "1/50", "-c"]).arg(&config).state_dir(&state).spawn();
+    let mut most = 0;
+    let ended = || {
+        most_memory(pass.id()).is_none_or(|memory| {
+            most = most.max(memory);
+            false
+        })
+    };
+    wait_for("the pass", LATER, ended);
+    let output = pass.wait(SOON).code(0);
+    assert!(output.stdout.lines().count() > directories * (files + 1) / 100, "{output}");
+    assert!((1000..100_000).contains(&most), "{most} kB");
 }
