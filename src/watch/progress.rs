@@ -82,6 +82,15 @@ impl Progress {
         self.knowledge != Knowledge::None
     }
 
+    /// What was sent has arrived. Unless more waits for the end of a pass, the mirror has now what the source had, but for
+    /// what fails.
+    pub(super) fn settled(&mut self) {
+        if self.knowledge == Knowledge::Compared && self.again.is_empty() {
+            self.places = Places::default();
+            self.failing.iter().for_each(|path| self.places.add(path));
+        }
+    }
+
     /// What failed, for one more attempt.
     pub(super) fn take_retry(&mut self) -> DirtySet {
         self.retry_at = None;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 
-use super::places::Places;
 use super::progress::{Cure, FIRST_RETRY, Knowledge, Progress};
 use super::queue::{Queue, Wake};
 use crate::config::settings::{Start, Watch};
@@ -154,7 +153,7 @@ impl Worker<'_> {
             match outcome {
                 Outcome::Done => {
                     progress.knowledge = Knowledge::Compared;
-                    progress.places = Places::default();
+                    progress.settled();
                 }
                 Outcome::Partial(mut failing) => {
                     progress.knowledge = Knowledge::Compared;
@@ -165,6 +164,7 @@ impl Worker<'_> {
                     if !failing.is_empty() {
                         self.partial(progress, failing, None);
                     }
+                    progress.settled();
                 }
                 Outcome::Transient(trouble) | Outcome::Busy(trouble) => self.failed(progress, trouble, Cure::Time),
                 Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),
@@ -464,12 +464,9 @@ impl Worker<'_> {
         progress.named.extend(failing.paths.into_keys());
     }
 
-    /// Everything went through: if nothing waits for another attempt, nothing fails any more, and the mirror has what the
-    /// source had.
+    /// Everything went through: if nothing waits for another attempt, nothing fails any more.
     fn healed(&self, progress: &mut Progress) {
-        if progress.retry.is_empty() && progress.again.is_empty() && progress.knowledge == Knowledge::Compared {
-            progress.places = Places::default();
-        }
+        progress.settled();
         if progress.retry.is_empty() && !progress.named.is_empty() {
             info!("{}: what failed before has arrived", self.executor.mirror());
             progress.named.clear();
