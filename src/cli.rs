@@ -301,6 +301,9 @@ Examples:
 A full-sync of the same mirror may run beside it. While it runs, files that are new or changed go on being sent; what
 deletes something, and what is in directories that came or went, is sent when it is over.
 
+As a service it is one of Type=notify: it says when everything is watched, that it is alive where WatchdogSec= asks for
+that, and when it ends.
+
 ";
 
 const CONFIG_EXAMPLES: &str = "\

@@ -8,6 +8,7 @@
 mod places;
 mod progress;
 mod queue;
+mod service;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use crate::state::StateDir;
 use crate::state::lock::Lock;
 use crate::tree::exclude::Excludes;
 use queue::{Queue, ToQueues};
+use service::Service;
 use worker::Worker;
 
 /// When and how to end.
@@ -71,6 +73,8 @@ pub struct Engine<'a> {
 pub enum News {
     /// A signal asks for the end.
     Signal(i32),
+    /// A source is watched for the first time.
+    Watched,
     /// A worker ended.
     Ended(Exit),
 }
@@ -104,7 +108,7 @@ impl Engine<'_> {
         let queues: Vec<Arc<Queue>> = mirrors.iter().map(|_| Arc::new(Queue::new(&self.settings.watch))).collect();
         let worker = |((mirror, queue), lock)| self.worker(mirror, queue, lock);
         let workers: Vec<Worker<'_>> = mirrors.iter().zip(&queues).zip(locks).map(worker).collect::<Result<_, _>>()?;
-        let sources = self.start_sources(&mirrors, &queues)?;
+        let sources = self.start_sources(&mirrors, &queues, tell)?;
         Ok(thread::scope(|scope| {
             for worker in workers {
                 let tell = tell.clone();
@@ -139,14 +143,14 @@ impl Engine<'_> {
     }
 
     /// One event source per source tree, which delivers to all its mirrors.
-    fn start_sources(&self, mirrors: &[Mirror], queues: &[Arc<Queue>]) -> Result<Vec<Inotify>> {
+    fn start_sources(&self, mirrors: &[Mirror], queues: &[Arc<Queue>], tell: &Sender<News>) -> Result<Vec<Inotify>> {
         let mut by_source: BTreeMap<&str, (&Arc<Source>, Vec<Arc<Queue>>)> = BTreeMap::new();
         for (mirror, queue) in mirrors.iter().zip(queues) {
             by_source.entry(&mirror.source.name).or_insert((&mirror.source, Vec::new())).1.push(Arc::clone(queue));
         }
         let start = |(source, queues): (&Arc<Source>, Vec<Arc<Queue>>)| {
             let excludes = compiled(&self.real_time_patterns(source)?)?;
-            Inotify::start(Arc::clone(source), excludes, Arc::new(ToQueues(queues)))
+            Inotify::start(Arc::clone(source), excludes, Arc::new(ToQueues::new(queues, tell.clone())))
                 .with_context(|| format!("source `{}`: its event source cannot be started", source.name))
         };
         by_source.into_values().map(start).collect()
@@ -167,11 +171,13 @@ impl Engine<'_> {
     }
 
     fn control(&self, sources: &[Inotify], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
+        let mut service = Service::new(sources.len(), queues.len());
         let mut outcome = Outcome { exits: Vec::new(), signal: None };
         let end = self.bounds.run_for.map(|time| Instant::now() + time);
         while outcome.exits.len() < queues.len() && outcome.signal.is_none() {
             let tick = self.bounds.until_idle.map(|_| Instant::now() + TICK);
-            if !outcome.wait(news, end.into_iter().chain(tick).min()) {
+            service.alive();
+            if !outcome.wait(news, end.into_iter().chain(tick).chain(service.due()).min(), &mut service) {
                 let idle = |limit| queues.iter().all(|queue| queue.idle_for().is_some_and(|idle| idle >= limit));
                 if end.is_some_and(|end| end <= Instant::now()) || self.bounds.until_idle.is_some_and(idle) {
                     break;
@@ -179,9 +185,11 @@ impl Engine<'_> {
             }
         }
         info!("ending: sending what is pending");
+        Service::ending();
         let deadline = Instant::now() + self.bounds.drain_timeout;
         sources.iter().for_each(Inotify::stop);
         while !sources.iter().all(Inotify::is_finished) && Instant::now() < deadline {
+            service.alive();
             thread::sleep(TICK);
         }
         for queue in queues {
@@ -189,7 +197,11 @@ impl Engine<'_> {
         }
         let mut until = Some(deadline.max(Instant::now() + LEAST_TIME_TO_END));
         while outcome.exits.len() < queues.len() {
-            if !outcome.wait(news, until) {
+            if !outcome.wait(news, until.into_iter().chain(service.due()).min(), &mut service) {
+                service.alive();
+                if until.is_none_or(|until| Instant::now() < until) {
+                    continue;
+                }
                 error!("not everything could be sent within --drain-timeout");
                 self.children.stop();
                 until = None;
@@ -201,7 +213,7 @@ impl Engine<'_> {
 
 impl Outcome {
     /// Takes one piece of news; false when there was none until the given time.
-    fn wait(&mut self, news: &Receiver<News>, until: Option<Instant>) -> bool {
+    fn wait(&mut self, news: &Receiver<News>, until: Option<Instant>, service: &mut Service) -> bool {
         let piece = match until {
             None => news.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(until) => news.recv_timeout(until.saturating_duration_since(Instant::now())),
@@ -209,6 +221,7 @@ impl Outcome {
         match piece {
             Ok(News::Ended(exit)) => self.exits.push(exit),
             Ok(News::Signal(signal)) => self.signal = Some(signal),
+            Ok(News::Watched) => service.watched(),
             Err(_) => return false,
         }
         true

@@ -1,9 +1,12 @@
 //! What is pending for one mirror, shared by the event source that fills it and the worker that empties it.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::News;
 use super::places::Places;
 use crate::config::settings::Watch;
 use crate::dirty::{DirtySet, Mark};
@@ -220,22 +223,38 @@ impl State {
 
 /// Delivers the events of one source to the queues of all its mirrors.
 #[derive(Debug)]
-pub(super) struct ToQueues(pub(super) Vec<Arc<Queue>>);
+pub(super) struct ToQueues {
+    queues: Vec<Arc<Queue>>,
+    tell: Sender<News>,
+    /// That it is watched was told.
+    told: AtomicBool,
+}
+
+impl ToQueues {
+    /// `tell` hears when the source is watched for the first time.
+    pub(super) fn new(queues: Vec<Arc<Queue>>, tell: Sender<News>) -> Self {
+        ToQueues { queues, tell, told: AtomicBool::new(false) }
+    }
+}
 
 impl Sink for ToQueues {
     fn mark(&self, path: &Path, mark: Mark) {
-        self.0.iter().for_each(|queue| queue.mark(path, mark));
+        self.queues.iter().for_each(|queue| queue.mark(path, mark));
     }
 
     fn directory(&self, path: &Path, mark: Mark) {
-        self.0.iter().for_each(|queue| queue.directory(path, mark));
+        self.queues.iter().for_each(|queue| queue.directory(path, mark));
     }
 
     fn reported_until(&self, moment: Moment) {
-        self.0.iter().for_each(|queue| queue.reported_until(moment.clone()));
+        self.queues.iter().for_each(|queue| queue.reported_until(moment.clone()));
     }
 
     fn watching(&self, root: Option<Identity>) {
-        self.0.iter().for_each(|queue| queue.watching(root));
+        self.queues.iter().for_each(|queue| queue.watching(root));
+        if root.is_some() && !self.told.swap(true, Ordering::Relaxed) {
+            // At the end nobody listens any more.
+            let _ = self.tell.send(News::Watched);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -560,4 +561,33 @@ fn only_the_mirror_whose_session_was_cut_off_waits_for_it() {
     let healthy = format!("name@127.0.0.1:{}/mod", daemon.port());
     assert!(output.stderr.contains(&format!("{healthy}: caught up")), "{output}");
     assert!(!output.stderr.contains(&format!("{healthy}: the run before")), "{output}");
+}
+
+#[test]
+fn a_service_manager_hears_when_it_is_ready_that_it_is_alive_and_when_it_ends() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let path = place.dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let next = || {
+        let mut buffer = [0; 500];
+        let length = socket.recv(&mut buffer).expect("a message");
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let command = watch(&place, &quick(&place, &[&daemon], "")).env("NOTIFY_SOCKET", &path);
+    let running = command.env("WATCHDOG_USEC", "200000").spawn();
+    let ready = std::iter::repeat_with(next).find(|message| message != "WATCHDOG=1\n").unwrap();
+    assert_eq!(ready, "READY=1\nSTATUS=watching 1 source for 1 mirror\n");
+    // What happens from then on is not missed, whether or not it was caught up before.
+    fs::write(place.source().join("later"), "1").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    for _ in 0..3 {
+        assert_eq!(next(), "WATCHDOG=1\n");
+    }
+    running.signal(Signal::TERM);
+    let stopping = std::iter::repeat_with(next).find(|message| message != "WATCHDOG=1\n").unwrap();
+    assert_eq!(stopping, "STOPPING=1\nSTATUS=sending what is pending\n");
+    running.wait(SOON).signal(Signal::TERM);
 }

@@ -1,0 +1,65 @@
+//! What the service manager is told, as `sd_notify(3)` says: that everything is watched, that this process is alive, and
+//! that it ends. Where no service manager listens, nothing happens.
+
+use std::time::{Duration, Instant};
+
+use log::warn;
+use sd_notify::NotifyState;
+
+use crate::report::text::count;
+
+/// The conversation with the service manager.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// How many sources are not watched yet.
+    missing: usize,
+    /// Said when all are.
+    status: String,
+    /// How often it wants to hear that this process is alive: twice in the time after which it would end it.
+    every: Option<Duration>,
+    /// When it heard it last.
+    heard: Instant,
+}
+
+impl Service {
+    /// At the beginning, when no source is watched.
+    #[must_use]
+    pub(super) fn new(sources: usize, mirrors: usize) -> Self {
+        let status = format!("watching {} for {}", count(sources, "source"), count(mirrors, "mirror"));
+        let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+        Service { missing: sources, status, every, heard: Instant::now() }
+    }
+
+    /// One more source is watched: from then on nothing is missed that happens in it.
+    pub(super) fn watched(&mut self) {
+        self.missing = self.missing.saturating_sub(1);
+        if self.missing == 0 {
+            tell(&[NotifyState::Ready, NotifyState::Status(&self.status)]);
+        }
+    }
+
+    /// When it wants to hear next that this process is alive.
+    #[must_use]
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.every.map(|every| self.heard + every)
+    }
+
+    /// Says that this process is alive, if it is time for that.
+    pub(super) fn alive(&mut self) {
+        if self.due().is_some_and(|due| due <= Instant::now()) {
+            self.heard = Instant::now();
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
+
+    /// Says that it ends, as soon as what is pending is sent.
+    pub(super) fn ending() {
+        tell(&[NotifyState::Stopping, NotifyState::Status("sending what is pending")]);
+    }
+}
+
+fn tell(news: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(news) {
+        warn!("the service manager cannot be told anything: {e}");
+    }
+}
