@@ -66,6 +66,6 @@ impl Default for FullSync {
 
 impl Default for History {
     fn default() -> Self {
-        History { keep_days: 7, resolution: Duration::from_secs(60) }
+        History { keep_days: 7, resolution: Duration::from_secs(60), max_size: None }
     }
 }

@@ -49,7 +49,8 @@ mod tests {
         let mut full_sync = settings.full_sync;
         full_sync.before.clear();
         assert_eq!(settings.watch, super::super::settings::Watch::default());
-        assert_eq!(settings.history, super::super::settings::History::default());
+        let history = super::super::settings::History { max_size: None, ..settings.history };
+        assert_eq!(history, super::super::settings::History::default());
         assert_eq!(full_sync, super::super::settings::FullSync::default());
     }
 

@@ -139,6 +139,8 @@ pub struct History {
     pub keep_days: u32,
     /// How long `watch` may collect in one bucket; zero: a bucket per batch.
     pub resolution: Duration,
+    /// The most that `prune-history --local` leaves of the history of one source, in bytes.
+    pub max_size: Option<u64>,
 }
 
 /// `[metrics]`.

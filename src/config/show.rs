@@ -43,6 +43,7 @@ fn written(settings: &Settings) -> written::Config {
         history: Some(written::History {
             keep_days: Some(placed(settings.history.keep_days.into())),
             resolution: Some(text(&Span(settings.history.resolution))),
+            max_size: Some(settings.history.max_size.map_or_else(|| text(NO_LIMIT), |bytes| text(&Size(bytes)))),
         }),
         metrics: Some(written::Metrics { textfile_dir: settings.metrics.textfile_dir.as_deref().map(path) }),
         targets: Some(targets.collect::<BTreeMap<_, _>>()),
@@ -229,7 +230,7 @@ mod tests {
             max_delete in any_max_delete(),
             (timeout, every, hook_timeout) in (secs(), secs(), secs()),
             before in prop::collection::vec("/[ -~]{1,9}", 0..3),
-            (keep_days, resolution) in (0u32..=36500, 0u64..1_000_000),
+            (keep_days, resolution, max_size) in (0u32..=36500, 0u64..1_000_000, prop::option::of(1u64..)),
             textfile_dir in prop::option::of(any_path()),
         ) -> Settings {
             let delay = Duration::from_millis(delay);
@@ -244,7 +245,7 @@ mod tests {
                     max_pending,
                 },
                 full_sync: FullSync { timeout, every, max_delete, after: before.clone(), before, hook_timeout },
-                history: History { keep_days, resolution: Duration::from_millis(resolution) },
+                history: History { keep_days, resolution: Duration::from_millis(resolution), max_size },
                 metrics: Metrics { textfile_dir },
                 targets: [(target.name.clone(), target)].into(),
                 sources: [(source.name.clone(), source)].into(),

@@ -141,6 +141,7 @@ fn history(problems: &mut Problems, written: Option<&written::History>) -> Histo
         resolution: problems
             .take("resolution", written.resolution.as_ref(), |text| duration(text))
             .unwrap_or(default.resolution),
+        max_size: problems.take("max-size", written.max_size.as_ref(), |text| max_size(text)).unwrap_or_default(),
     }
 }
 
@@ -199,6 +200,16 @@ fn max_pending(number: i64) -> Result<usize, String> {
 fn keep_days(days: i64) -> Result<u32, String> {
     let days_kept = u32::try_from(days).ok().filter(|days| *days <= MOST_DAYS);
     days_kept.ok_or_else(|| format!("{days} is not a number of days from 0 (no history) to {MOST_DAYS}"))
+}
+
+fn max_size(text: &str) -> Result<Option<u64>, String> {
+    if text == NO_LIMIT {
+        return Ok(None);
+    }
+    match text.parse()? {
+        Size(0) => Err(format!("\"{text}\" would leave nothing but the newest; write \"{NO_LIMIT}\" for no limit")),
+        Size(bytes) => Ok(Some(bytes)),
+    }
 }
 
 /// One of a few words.

@@ -76,6 +76,7 @@ pub(super) struct FullSync {
 pub(super) struct History {
     pub(super) keep_days: Option<Spanned<i64>>,
     pub(super) resolution: Option<Text>,
+    pub(super) max_size: Option<Text>,
 }
 
 /// `[metrics]`.

@@ -44,10 +44,18 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// Its name in its day directory.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let time = self.start.format("%H%M%S");
+        if self.number > 0 { format!("{time}-{}", self.number) } else { time.to_string() }
+    }
+}
+
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.start.format("%Y-%m-%d/%H%M%S"))?;
-        if self.number > 0 { write!(f, "-{}", self.number) } else { Ok(()) }
+        write!(f, "{}/{}", self.start.format("%Y-%m-%d"), self.name())
     }
 }
 

@@ -3,3 +3,4 @@
 pub mod bucket;
 pub mod current;
 pub mod keeper;
+pub mod retention;

@@ -1,0 +1,321 @@
+//! Which parts of a history have expired. Pure: what is there, for how long it is to be kept and what time it is come in,
+//! a plan comes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
+
+use super::bucket::Bucket;
+
+/// One name in the history of a source, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Relative to the history of the source: a day, or what is directly below one.
+    pub path: PathBuf,
+    /// Whether it is a directory itself, and not a link to one.
+    pub directory: bool,
+}
+
+/// For how long what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// The days.
+    pub keep_days: u32,
+    /// How much longer a bucket may have been collecting after its start.
+    pub resolution: Duration,
+    /// A watch is running, which may go on using the newest bucket.
+    pub in_use: bool,
+}
+
+/// What expires as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// A bucket.
+    Bucket(Bucket),
+    /// A day directory without buckets: of a system that kept one directory per day, or empty.
+    Day(NaiveDate),
+}
+
+impl Unit {
+    /// The day directory that it is or is in.
+    #[must_use]
+    pub fn day(self) -> NaiveDate {
+        match self {
+            Unit::Bucket(bucket) => bucket.start.date(),
+            Unit::Day(day) => day,
+        }
+    }
+
+    /// From when on it collected.
+    fn start(self) -> NaiveDateTime {
+        match self {
+            Unit::Bucket(bucket) => bucket.start,
+            Unit::Day(day) => day.and_time(NaiveTime::MIN),
+        }
+    }
+
+    /// From when on its days are counted: a day directory collected until the day was over.
+    fn counted_from(self) -> NaiveDateTime {
+        match self {
+            Unit::Bucket(bucket) => bucket.start,
+            Unit::Day(day) => day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(NaiveTime::MIN),
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unit::Bucket(bucket) => bucket.fmt(f),
+            Unit::Day(day) => write!(f, "{}", day.format("%Y-%m-%d")),
+        }
+    }
+}
+
+/// What becomes of a unit, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Removed: its time was over so long ago.
+    Expired(TimeDelta),
+    /// Removed: the history is too big.
+    TooBig,
+    /// Its content is removed, but the directory stays: without any bucket, the other names in its day would be taken for
+    /// what the original system kept there, and go the next time.
+    Emptied,
+    /// Kept: it has so much time left.
+    Fresh(TimeDelta),
+    /// Kept: it is the newest one, and a watch is running.
+    InUse,
+}
+
+impl Verdict {
+    /// Whether it is to be removed.
+    #[must_use]
+    pub fn removes(self) -> bool {
+        matches!(self, Verdict::Expired(_) | Verdict::TooBig)
+    }
+
+    /// Whether its content goes.
+    fn frees(self) -> bool {
+        self.removes() || self == Verdict::Emptied
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Expired(since) => write!(f, "expired {} ago", rough(*since)),
+            Verdict::TooBig => f.write_str("the history is bigger than max-size"),
+            Verdict::Emptied => {
+                f.write_str("expired; its directory stays, empty, for the sake of other names in its day")
+            }
+            Verdict::Fresh(left) => write!(f, "expires in {}", rough(*left)),
+            Verdict::InUse => f.write_str("a running watch may be using it"),
+        }
+    }
+}
+
+/// A time for people, rounded down to its biggest unit.
+fn rough(time: TimeDelta) -> String {
+    let units = [(time.num_days(), "day"), (time.num_hours(), "hour"), (time.num_minutes(), "minute")];
+    let (number, unit) = units.into_iter().find(|(number, _)| *number > 0).unwrap_or((time.num_seconds(), "second"));
+    if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
+}
+
+/// What is to be done with the history of one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Every unit, the oldest first.
+    pub decisions: Vec<(Unit, Verdict)>,
+    /// The names that are neither, in their order: they are never touched.
+    pub foreign: Vec<PathBuf>,
+}
+
+/// The clock is behind the history, so that no age can be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the clock is {} behind `{unit}` of the history: is it right, and does TZ name the time zone of the host that wrote it?", rough(*by))]
+pub struct Ahead {
+    /// The newest unit.
+    pub unit: Unit,
+    /// How far it is ahead.
+    pub by: TimeDelta,
+}
+
+/// A day in its one spelling.
+fn day_of(text: &str) -> Option<NaiveDate> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (Unit::Day(day).to_string() == text).then_some(day)
+}
+
+/// Whether a path is exactly the name of a day directory.
+#[must_use]
+pub fn is_day(path: &Path) -> bool {
+    path.to_str().and_then(day_of).is_some()
+}
+
+/// The day directory in which a path is.
+fn day_above(path: &Path) -> Option<NaiveDate> {
+    let (day, rest) = path.as_os_str().as_encoded_bytes().split_at_checked(10)?;
+    day_of(str::from_utf8(day).ok()?).filter(|_| rest.first() == Some(&b'/'))
+}
+
+/// The earliest and the latest moment that a local time can mean. Where the clock is set back a time comes twice, and one
+/// that is left out when it is set forward is taken for what the offset of today makes of it.
+fn moments<Tz: TimeZone>(local: NaiveDateTime, now: &DateTime<Tz>) -> [DateTime<Tz>; 2] {
+    let zone = now.timezone();
+    let meant = zone.from_local_datetime(&local);
+    let guess = || now.clone() + (local - now.naive_local());
+    [meant.clone().earliest().unwrap_or_else(guess), meant.latest().unwrap_or_else(guess)]
+}
+
+/// The units among what was found, and what is neither.
+///
+/// Only exact spellings count, and only directories. In a day that has anything with the name of a bucket, other names are
+/// foreign. In one that has none they are what the original system kept there, and go with their day.
+fn sort(found: &[Found]) -> (BTreeSet<Unit>, BTreeSet<PathBuf>) {
+    // A listing that names something twice is not to be trusted about it: what is once no directory is none.
+    let mut names: BTreeMap<&Path, bool> = BTreeMap::new();
+    for entry in found {
+        *names.entry(&entry.path).or_insert(true) &= entry.directory;
+    }
+    let day_named = |path: &Path| path.to_str().and_then(day_of);
+    let directories = names.iter().filter(|(_, directory)| **directory);
+    let mut days: BTreeMap<NaiveDate, (Vec<Unit>, Vec<&Path>)> =
+        directories.filter_map(|(path, _)| Some((day_named(path)?, (Vec::new(), Vec::new())))).collect();
+    let mut foreign = BTreeSet::new();
+    let mut marked = BTreeSet::new();
+    for (path, directory) in &names {
+        let inside = day_above(path).and_then(|day| Some((day, days.get_mut(&day)?)));
+        let Some((day, (units, others))) = inside else {
+            if day_named(path).is_none_or(|day| !days.contains_key(&day)) {
+                foreign.insert((*path).to_owned());
+            }
+            continue;
+        };
+        match path.to_str().and_then(|text| text.parse().ok()) {
+            Some(bucket) => {
+                marked.insert(day);
+                if *directory { units.push(Unit::Bucket(bucket)) } else { others.push(path) }
+            }
+            None => others.push(path),
+        }
+    }
+    let mut all = BTreeSet::new();
+    for (day, (units, others)) in days {
+        if marked.contains(&day) {
+            all.extend(units);
+            foreign.extend(others.into_iter().map(Path::to_owned));
+        } else {
+            all.insert(Unit::Day(day));
+        }
+    }
+    (all, foreign)
+}
+
+/// Decides what is removed and what is kept: a bucket goes when `keep_days` times 24 hours and `resolution` have passed
+/// since its start, a day without buckets when `keep_days` times 24 hours have passed since its end.
+///
+/// # Errors
+/// When something is in the future: then nothing of the history has an age.
+pub fn plan<Tz: TimeZone>(found: &[Found], policy: Policy, now: &DateTime<Tz>) -> Result<Plan, Ahead> {
+    let (units, foreign) = sort(found);
+    let mut units: Vec<Unit> = units.into_iter().collect();
+    units.sort_by_key(|unit| (unit.start(), *unit));
+    if let Some(newest) = units.last() {
+        let by = moments(newest.start(), now)[0].clone() - now.clone();
+        if by > TimeDelta::zero() {
+            return Err(Ahead { unit: *newest, by });
+        }
+    }
+    let days = TimeDelta::days(policy.keep_days.into());
+    let resolution = TimeDelta::from_std(policy.resolution).unwrap_or(TimeDelta::days(36_500));
+    let in_use = policy.in_use.then(|| units.iter().rfind(|unit| matches!(unit, Unit::Bucket(_)))).flatten().copied();
+    let decide = |unit: Unit| {
+        let kept = if matches!(unit, Unit::Bucket(_)) { days + resolution } else { days };
+        let since = now.clone() - moments(unit.counted_from(), now)[1].clone() - kept;
+        let verdict = match since < TimeDelta::zero() {
+            true => Verdict::Fresh(-since),
+            false if Some(unit) == in_use => Verdict::InUse,
+            false => Verdict::Expired(since),
+        };
+        (unit, verdict)
+    };
+    let mut plan = Plan { decisions: units.into_iter().map(decide).collect(), foreign: foreign.into_iter().collect() };
+    plan.keep_marks();
+    Ok(plan)
+}
+
+impl Plan {
+    /// Nothing to decide.
+    pub const EMPTY: Plan = Plan { decisions: Vec::new(), foreign: Vec::new() };
+
+    /// Removes more, the oldest first, until what is kept is not bigger than `most` bytes; the newest is always kept.
+    pub fn limit(&mut self, most: u64, size: impl Fn(Unit) -> u64) {
+        let kept = self.decisions.iter().filter(|(_, verdict)| !verdict.frees());
+        let mut total = kept.map(|(unit, _)| size(*unit)).fold(0, u64::saturating_add);
+        let all_but_the_newest = self.decisions.len().saturating_sub(1);
+        for (unit, verdict) in &mut self.decisions[..all_but_the_newest] {
+            if total <= most {
+                break;
+            }
+            if !verdict.frees() && *verdict != Verdict::InUse {
+                total = total.saturating_sub(size(*unit));
+                *verdict = Verdict::TooBig;
+            }
+        }
+        self.keep_marks();
+    }
+
+    /// Leaves a bucket, if only its directory, where one is what tells other names in its day from the original's.
+    fn keep_marks(&mut self) {
+        let is_bucket = |path: &Path| path.to_str().is_some_and(|text| text.parse::<Bucket>().is_ok());
+        let mut unmarked = BTreeSet::new();
+        for path in &self.foreign {
+            unmarked.extend(day_above(path));
+        }
+        for path in self.foreign.iter().filter(|path| is_bucket(path)) {
+            day_above(path).map(|day| unmarked.remove(&day));
+        }
+        let staying = self.decisions.iter().filter(|(_, verdict)| !verdict.removes()).map(|(unit, _)| unit.day());
+        let staying: BTreeSet<NaiveDate> = staying.collect();
+        // From the newest on, so that it is the newest of its day.
+        for (unit, verdict) in self.decisions.iter_mut().rev() {
+            if unmarked.remove(&unit.day()) && !staying.contains(&unit.day()) {
+                *verdict = Verdict::Emptied;
+            }
+        }
+    }
+
+    /// The buckets of which the directories stay and nothing else.
+    pub fn emptied(&self) -> impl Iterator<Item = Bucket> {
+        self.decisions.iter().filter_map(|(unit, verdict)| match (unit, verdict) {
+            (Unit::Bucket(bucket), Verdict::Emptied) => Some(*bucket),
+            _ => None,
+        })
+    }
+
+    /// What is to be removed, the oldest first.
+    pub fn removed(&self) -> impl Iterator<Item = Unit> {
+        self.decisions.iter().filter(|(_, verdict)| verdict.removes()).map(|(unit, _)| *unit)
+    }
+
+    /// The day directories in which something is to be removed. With each, whether nothing is left in it then.
+    #[must_use]
+    pub fn days(&self) -> BTreeMap<NaiveDate, bool> {
+        let mut days: BTreeMap<NaiveDate, bool> = self.removed().map(|unit| (unit.day(), true)).collect();
+        let kept = self.decisions.iter().filter(|(_, verdict)| !verdict.removes()).map(|(unit, _)| unit.day());
+        let foreign = self.foreign.iter().filter_map(|path| day_above(path));
+        for day in kept.chain(foreign) {
+            if let Some(emptied) = days.get_mut(&day) {
+                *emptied = false;
+            }
+        }
+        days
+    }
+}
+
+#[cfg(test)]
+mod tests;
