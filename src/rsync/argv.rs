@@ -93,6 +93,53 @@ pub fn listing(mirror: &Mirror) -> Command {
     command
 }
 
+/// The rsync invocation that lists what the history of a mirror has: the days, and what is directly in them. It begins one
+/// level above, so that a link in the place of that directory shows as one.
+#[must_use]
+pub fn history_listing(mirror: &Mirror) -> Command {
+    let mut command = begin(mirror);
+    command.args(["--list-only", "-r", "--8-bit-output", "--no-h", "--outbuf=L"]);
+    let directory = pattern_for_directory(Path::new(&mirror.source.name)).into_vec();
+    let itself = directory.strip_suffix(b"/").unwrap_or_default();
+    command.arg(option("--include=", OsStr::from_bytes(itself)));
+    for below in ["*", "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/*"] {
+        command.arg(format!("--include=/{}/{below}", escaped(&mirror.source.name)));
+    }
+    command.args(["--exclude=*", "--"]).arg(history(mirror, ""));
+    command
+}
+
+/// The rsync invocation that deletes from the history of a mirror what the rules in a file let go. It mirrors a `tree` of
+/// directories over it, makes nothing, and changes nothing of what stays.
+#[must_use]
+pub fn history_removal(mirror: &Mirror, rules: &Path, tree: &Path) -> Command {
+    let mut command = begin(mirror);
+    command.args(["-r", "--delete", "--existing", "--8-bit-output", "--no-h", "--outbuf=L", OUT_FORMAT]);
+    command.arg(option("--filter=merge ", rules.as_os_str())).arg("--");
+    let mut from = tree.as_os_str().to_owned();
+    from.push("/");
+    command.arg(from).arg(history(mirror, &mirror.source.name));
+    command
+}
+
+/// The directory of all history at the endpoint, or one within.
+fn history(mirror: &Mirror, name: &str) -> OsString {
+    match &mirror.endpoint {
+        Endpoint::Daemon { host, module } => {
+            let user = mirror.rsync.user.as_ref().map_or(String::new(), |user| format!("{user}@"));
+            let below = if name.is_empty() { String::new() } else { escaped(name) + "/" };
+            format!("rsync://{user}{host}/{}/{HISTORY_DIR}/{below}", escaped(module)).into()
+        }
+        Endpoint::Directory(root) => {
+            let mut path = root.join(HISTORY_DIR).join(name).into_os_string();
+            if !name.is_empty() {
+                path.push("/");
+            }
+            path
+        }
+    }
+}
+
 /// What every invocation begins with: a bare environment, and how the endpoint is reached.
 fn begin(mirror: &Mirror) -> Command {
     let mut command = Command::new("rsync");
@@ -235,7 +282,7 @@ fn backup_dir(mirror: &Mirror, bucket: &Bucket) -> OsString {
     }
 }
 
-/// The daemon expands wildcards in the destination path.
+/// The daemon expands wildcards in the destination path. The same holds for patterns that have a wildcard.
 fn escaped(component: &str) -> String {
     let mut text = String::with_capacity(component.len());
     for c in component.chars() {

@@ -2,8 +2,10 @@
 
 pub mod argv;
 pub mod children;
+pub mod listing;
 pub mod outcome;
 pub mod output;
 pub mod probe;
+pub mod removal;
 mod unhurried;
 pub mod version;

@@ -52,7 +52,7 @@ pub fn is_new(mirror: &Mirror, children: &Children) -> bool {
 }
 
 /// Whether a daemon says that the directory is not there, as 3.2.7 and 3.5.0 do.
-fn says_absent(line: &[u8]) -> bool {
+pub(crate) fn says_absent(line: &[u8]) -> bool {
     line.starts_with(b"rsync: [sender] change_dir ") && line.ends_with(b" failed: No such file or directory (2)")
 }
 
