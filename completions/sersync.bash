@@ -31,6 +31,9 @@ _sersync() {
             sersync,help)
                 cmd="sersync__subcmd__help"
                 ;;
+            sersync,prune-history)
+                cmd="sersync__subcmd__prune__subcmd__history"
+                ;;
             sersync,verify)
                 cmd="sersync__subcmd__verify"
                 ;;
@@ -70,6 +73,9 @@ _sersync() {
             sersync__subcmd__help,help)
                 cmd="sersync__subcmd__help__subcmd__help"
                 ;;
+            sersync__subcmd__help,prune-history)
+                cmd="sersync__subcmd__help__subcmd__prune__subcmd__history"
+                ;;
             sersync__subcmd__help,verify)
                 cmd="sersync__subcmd__help__subcmd__verify"
                 ;;
@@ -89,7 +95,7 @@ _sersync() {
 
     case "${cmd}" in
         sersync)
-            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch config completions generate help"
+            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -351,7 +357,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help)
-            opts="full-sync verify watch config completions generate help"
+            opts="full-sync verify watch prune-history config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -462,6 +468,20 @@ _sersync() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sersync__subcmd__help__subcmd__prune__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sersync__subcmd__help__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -483,6 +503,60 @@ _sersync() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__prune__subcmd__history)
+            opts="-n -c -v -q -h --from --to --password-file --keep-days --local --max-size --dry-run --lock-wait --json --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -33,6 +33,7 @@ complete -c sersync -n "__fish_sersync_needs_command" -s V -l version -d 'Print 
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "watch" -d 'Mirror changes as they happen'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "config" -d 'Check or show the configuration'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "completions" -d 'Print the tab completion for a shell'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "generate" -d 'Write manual pages and completions'
@@ -83,6 +84,20 @@ complete -c sersync -n "__fish_sersync_using_subcommand watch" -l allow-empty -d
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l keep-days -d 'Keep so many days of history [default: `keep-days` from the configuration]. 0 keeps nothing that is not in use; a 0 in the configuration means that no history is made, and removes nothing' -r
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l local -d 'Work on this directory of this host instead, without rsync: that of a module, which has history-backup in it. Needs no configuration file, and takes SOURCE for names in history-backup. No link is followed and no other file system entered' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l max-size -d 'Remove more, the oldest first, until the history of each source takes up no more space than this, such as 500G; the newest bucket is always kept [default: `max-size` from the configuration]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l lock-wait -d 'Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s n -l dry-run -d 'Show what would be removed and what kept, with the reasons, and change nothing'
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l json -d 'Print one JSON object per bucket and one per mirror'
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
@@ -115,12 +130,13 @@ complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "config" -d 'Check or show the configuration'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "config" -d 'Check or show the configuration'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print the validated configuration with all defaults filled in'

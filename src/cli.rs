@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::units::Span;
+use crate::config::units::{Size, Span};
 use crate::exit::Exit;
 use crate::tree::shard::Shard;
 use crate::verify::sample::Share;
@@ -67,6 +67,18 @@ pub enum Command {
     /// `delay`, at the latest after `max-delay`. An endpoint that cannot be reached delays no other and gets what it missed when
     /// it is back. SIGTERM and SIGINT end it after what is pending was sent; a second one ends it at once.
     Watch(WatchArgs),
+    /// Remove what is older than `keep-days` from the history
+    ///
+    /// The history of a mirror is in `history-backup/NAME/YYYY-MM-DD/HHMMSS[-n]/` beside it; each such directory is a bucket. A
+    /// bucket is removed when `keep-days` times 24 hours have passed since its start, and `resolution`, for which `watch` may go on
+    /// using it. A day directory with no bucket in it (of a system that kept one directory for each day) is removed as a whole
+    /// when `keep-days` times 24 hours have passed since the end of that day. Day directories that have become empty go as well.
+    ///
+    /// Whatever has another name, or is no directory, is never touched; it is named in a warning. A directory with another name in
+    /// a day that has buckets is left alone, too. Nothing is removed when the clock is behind the newest bucket: the exit
+    /// status is 4 then. The newest bucket is kept while a watch of the same mirror is running. All mirrors are worked on at
+    /// the same time, each in one rsync run. Without a terminal it prints nothing else when all went well.
+    PruneHistory(PruneHistoryArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
     /// Print the tab completion for a shell
@@ -238,6 +250,42 @@ pub struct WatchArgs {
     pub drain_timeout: Duration,
 }
 
+/// Remove what is older than `keep-days` from the history.
+#[derive(Debug, Args)]
+#[command(after_long_help = PRUNE_HISTORY_EXAMPLES.to_owned() + &exit_status())]
+pub struct PruneHistoryArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub selection: Selection,
+
+    /// Keep so many days of history [default: `keep-days` from the configuration]. 0 keeps nothing that is not in use; a 0 in the
+    /// configuration means that no history is made, and removes nothing
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=36_500))]
+    pub keep_days: Option<u32>,
+
+    /// Work on this directory of this host instead, without rsync: that of a module, which has history-backup in it. Needs no
+    /// configuration file, and takes SOURCE for names in history-backup. No link is followed and no other file system entered
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "to", "lock_wait"])]
+    pub local: Option<PathBuf>,
+
+    /// Remove more, the oldest first, until the history of each source takes up no more space than this, such as 500G; the newest
+    /// bucket is always kept [default: `max-size` from the configuration]
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "local")]
+    pub max_size: Option<u64>,
+
+    /// Show what would be removed and what kept, with the reasons, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]
+    #[arg(long, value_name = "TIME", value_parser = span, default_value = "0s", hide_default_value = true)]
+    pub lock_wait: Duration,
+
+    /// Print one JSON object per bucket and one per mirror
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Check or show the configuration.
 #[derive(Debug, Args)]
 #[command(after_long_help = CONFIG_EXAMPLES.to_owned() + &exit_status())]
@@ -306,6 +354,24 @@ that, and when it ends.
 
 ";
 
+const PRUNE_HISTORY_EXAMPLES: &str = "\
+Examples:
+  sersync prune-history                     all sources on all their targets, by keep-days in [history]
+  sersync prune-history -n                  only show what would be removed, and why
+  sersync prune-history documents --keep-days 30
+  sersync prune-history --local /backup/module1 --keep-days 7 --max-size 500G
+                                            on the backup server itself, for all sources there
+
+Names in the history are in the local time of the host that mirrors. On a server in another time zone, give --local that
+zone, as in `TZ=Asia/Shanghai sersync prune-history --local ...`. --local takes no lock: no rsync of a mirror is disturbed by it.
+
+With --json there is an object with \"type\": \"bucket\" for each bucket, each day without buckets and each other name, with
+its mirror, action (remove, keep, leave), path and reason; and one with \"type\": \"mirror\" for each mirror, with its mirror,
+exit, error, dry_run, kept, removed (buckets and days), left_alone (names), deleted (entries in what was removed), failing
+(what could not be removed, and why), rsync_runs and seconds.
+
+";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   sersync config check                      name every mistake, with its line and what to do
@@ -321,6 +387,13 @@ Examples:
 
 fn span(text: &str) -> Result<Duration, String> {
     text.parse::<Span>().map(|span| span.0)
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<Size>()? {
+        Size(0) => Err("that would leave nothing but the newest bucket".to_owned()),
+        Size(bytes) => Ok(bytes),
+    }
 }
 
 /// The table of exit codes for `--help` and the manual.

@@ -17,6 +17,7 @@ pub mod hooks;
 pub mod meter;
 pub mod mirror;
 pub mod pass;
+pub mod prune;
 pub mod report;
 pub mod root;
 pub mod rsync;

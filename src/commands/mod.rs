@@ -4,6 +4,7 @@ mod at_once;
 mod config;
 mod full_sync;
 mod generate;
+mod prune_history;
 mod setup;
 mod verify;
 mod watch;
@@ -58,6 +59,7 @@ fn dispatch(cli: &Cli) -> Result<End> {
         Command::FullSync(args) => full_sync::run(cli, args),
         Command::Verify(args) => verify::run(cli, args),
         Command::Watch(args) => watch::run(cli, args),
+        Command::PruneHistory(args) => prune_history::run(cli, args),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),
         Command::Generate { dir } => generate::all(dir).map(End::Exit),

@@ -16,6 +16,7 @@ mod logging;
 mod mounts;
 mod parallel;
 mod progress;
+mod prune;
 mod scenarios;
 mod shards;
 mod storm;

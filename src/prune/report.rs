@@ -1,0 +1,139 @@
+//! The result of pruning one history, for people and for programs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use log::{info, warn};
+use serde_json::json;
+
+use crate::executor::{Mode, Tally};
+use crate::exit::Failure;
+use crate::history::retention::{Plan, Unit};
+use crate::mirror::Mirror;
+use crate::report::summary::Summary;
+use crate::report::text::{self, count};
+use crate::rsync::outcome::{Failing, Outcome};
+
+/// More foreign names than this are counted only.
+const NAMED: usize = 100;
+
+/// What came out for one history.
+#[derive(Debug)]
+pub struct Report {
+    /// What failed, and the exit code that this history alone would give.
+    pub summary: Summary,
+    plan: Plan,
+    /// What is gone.
+    removed: BTreeSet<Unit>,
+    mode: Mode,
+}
+
+impl Report {
+    /// The result of a run that came to an outcome.
+    #[must_use]
+    pub(super) fn new(
+        mirror: &Mirror,
+        outcome: Outcome,
+        plan: Option<Plan>,
+        removed: BTreeSet<Unit>,
+        mode: Mode,
+        tally: Tally,
+        took: Duration,
+    ) -> Self {
+        Report { summary: Summary::new(mirror, outcome, tally, took), plan: plan.unwrap_or_default(), removed, mode }
+    }
+
+    /// The result for a history that was not touched.
+    #[must_use]
+    pub fn not_begun(mirror: String, failure: &Failure) -> Self {
+        let (failing, tally, took) = (Failing::default(), Tally::default(), Duration::ZERO);
+        let summary = Summary { mirror, exit: failure.exit, why: Some(failure.message.clone()), failing, tally, took };
+        Report { summary, plan: Plan::default(), removed: BTreeSet::new(), mode: Mode::Real }
+    }
+
+    /// The result of a run on the backup server itself.
+    #[must_use]
+    pub(super) fn local(summary: Summary, plan: Plan, removed: BTreeSet<Unit>, mode: Mode) -> Self {
+        Report { summary, plan, removed, mode }
+    }
+
+    /// Logs what failed and which names were left alone because they are not ours.
+    pub fn log(&self) {
+        self.summary.log_errors();
+        let mirror = &self.summary.mirror;
+        for path in self.plan.foreign.iter().take(NAMED) {
+            warn!("{mirror}: left alone, since it is no bucket: {}", text::path(path));
+        }
+        if self.plan.foreign.len() > NAMED {
+            warn!("{mirror}: {} were left alone in all", count(self.plan.foreign.len(), "name"));
+        }
+        for unit in &self.removed {
+            info!("{mirror}: removed {unit}");
+        }
+    }
+
+    /// With `as_json`, one JSON object for each bucket, day or other name; else one line for each, in a dry run only.
+    pub fn decisions(&self, as_json: bool) -> impl Iterator<Item = String> {
+        let mirror = &self.summary.mirror;
+        let all = if as_json || self.mode == Mode::DryRun { &self.plan } else { const { &Plan::EMPTY } };
+        let decided = all.decisions.iter().map(move |(unit, verdict)| {
+            let action = if verdict.removes() { "remove" } else { "keep" };
+            (action, unit.to_string(), verdict.to_string())
+        });
+        let foreign = all.foreign.iter().filter(move |_| as_json);
+        let foreign = foreign.map(|path| ("leave", text::path(path), "no bucket".to_owned()));
+        decided.chain(foreign).map(move |(action, path, reason)| {
+            if as_json {
+                json!({ "type": "bucket", "mirror": mirror, "action": action, "path": path, "reason": reason })
+                    .to_string()
+            } else {
+                format!("{mirror}: {action} {path}: {reason}")
+            }
+        })
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        let removed = match self.mode {
+            Mode::Real => self.removed.len(),
+            Mode::DryRun => self.plan.removed().count(),
+        };
+        [self.plan.decisions.len() - removed, removed, self.plan.foreign.len()]
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Summary { mirror, failing, exit, why, took, .. } = &self.summary;
+        let [kept, removed, foreign] = self.counts();
+        let state = match (exit.code(), why) {
+            (0, _) => String::new(),
+            (_, None) => format!(", {} FAILED", count(failing.len(), "path")),
+            _ => ", FAILED".to_owned(),
+        };
+        let (kept, foreign, took) = (count(kept, "bucket"), count(foreign, "other name"), took.as_secs_f64());
+        let word = if self.mode == Mode::DryRun { "to remove" } else { "removed" };
+        format!("{mirror}: {kept} kept, {removed} {word}, {foreign} left alone in {took:.1} s{state}")
+    }
+
+    /// One JSON object for programs.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let Summary { mirror, exit, why, tally, took, .. } = &self.summary;
+        let [kept, removed, foreign] = self.counts();
+        json!({
+            "type": "mirror",
+            "mirror": mirror,
+            "exit": exit.code(),
+            "error": why,
+            "dry_run": self.mode == Mode::DryRun,
+            "kept": kept,
+            "removed": removed,
+            "left_alone": foreign,
+            "deleted": tally.deleted,
+            "rsync_runs": tally.runs,
+            "seconds": took.as_secs_f64(),
+            "failing": self.summary.failing_json(),
+        })
+        .to_string()
+    }
+}
