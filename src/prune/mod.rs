@@ -3,7 +3,7 @@
 pub mod local;
 pub mod report;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -151,8 +151,9 @@ impl Pruning<'_> {
             Ok(place) => place,
             Err(e) => return (gone, permanent(Exit::Failed, format!("a temporary directory cannot be filled: {e}"))),
         };
-        let paths = planned.iter().map(|unit| (PathBuf::from(unit.to_string()), *unit));
-        let paths: std::collections::BTreeMap<PathBuf, Unit> = paths.collect();
+        // As rsync names directories.
+        let names: HashMap<String, Unit> = planned.iter().map(|unit| (format!("{unit}/"), *unit)).collect();
+        let longest = names.keys().map(String::len).max().unwrap_or_default();
         let outcome = self.session(|pruning| {
             let (rules, tree) = (place.path().join("rules"), place.path().join("tree"));
             let command = argv::history_removal(pruning.mirror, &rules, &tree);
@@ -161,7 +162,10 @@ impl Pruning<'_> {
                 let Line::Item { change: Change::Delete, path, .. } = output::parse(line) else { return };
                 deleted += 1;
                 debug!("{mirror}: delete {}", text::path(&path));
-                gone.extend(paths.get(&path));
+                // Most lines are about what is deeper, and are not looked up.
+                if path.as_os_str().len() <= longest {
+                    gone.extend(path.to_str().and_then(|name| names.get(name)));
+                }
             });
             pruning.tally.deleted += deleted;
             outcome

@@ -114,7 +114,8 @@ pub fn history_listing(mirror: &Mirror) -> Command {
 #[must_use]
 pub fn history_removal(mirror: &Mirror, rules: &Path, tree: &Path) -> Command {
     let mut command = begin(mirror);
-    command.args(["-r", "--delete", "--existing", "--8-bit-output", "--no-h", "--outbuf=L", OUT_FORMAT]);
+    // There is a line for each file that is deleted, and nobody waits for a single one.
+    command.args(["-r", "--delete", "--existing", "--8-bit-output", "--no-h", "--outbuf=B", OUT_FORMAT]);
     command.arg(option("--filter=merge ", rules.as_os_str())).arg("--");
     let mut from = tree.as_os_str().to_owned();
     from.push("/");

@@ -14,6 +14,9 @@ use super::unhurried::Unhurried;
 
 /// A line longer than this is cut: names are at most 4096 bytes, each at most four bytes when escaped.
 const LONGEST_LINE: u64 = 20_000;
+/// What a pipe holds. A smaller buffer would take the pause between two reads of a busy pipe several times for the same
+/// content, and hold up a run that prints much.
+const PIPE: usize = 64 * 1024;
 /// Lines of stderr that are kept; a tree full of unreadable files must not fill the memory.
 const KEPT_ERRORS: usize = 2_000;
 
@@ -160,7 +163,7 @@ pub(crate) fn detach(command: &mut Command, when_orphaned: Signal) {
 fn each_line(pipe: Option<impl Read>, ends: Ends, mut on_line: impl FnMut(&[u8])) -> io::Result<()> {
     let Some(pipe) = pipe else { return Ok(()) };
     let is_end = |byte: &u8| *byte == b'\n' || (ends == Ends::Return && *byte == b'\r');
-    let mut reader = BufReader::new(pipe);
+    let mut reader = BufReader::with_capacity(PIPE, pipe);
     let mut line = Vec::new();
     let mut inside_a_cut_line = false;
     loop {
