@@ -74,10 +74,13 @@ pub enum Command {
     /// using it. A day directory with no bucket in it (of a system that kept one directory for each day) is removed as a whole
     /// when `keep-days` times 24 hours have passed since the end of that day. Day directories that have become empty go as well.
     ///
-    /// Whatever has another name, or is no directory, is never touched; it is named in a warning. A directory with another name in
-    /// a day that has buckets is left alone, too. Nothing is removed when the clock is behind the newest bucket: the exit
-    /// status is 4 then. The newest bucket is kept while a watch of the same mirror is running. All mirrors are worked on at
-    /// the same time, each in one rsync run. Without a terminal it prints nothing else when all went well.
+    /// Whatever has another name, or is no directory, is never touched; it is named in a warning. In a day that has buckets, that
+    /// is every other name. When all buckets of such a day have expired, the last one is emptied and its directory stays, so that
+    /// the day is not taken for one without buckets the next time.
+    ///
+    /// Nothing is removed when the clock is behind the newest bucket: the exit status is 4 then. The newest bucket is kept while a
+    /// watch of the same mirror is running. All mirrors are worked on at the same time, each in one rsync run. Without a
+    /// terminal nothing else is printed when all went well.
     PruneHistory(PruneHistoryArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
@@ -363,7 +366,8 @@ Examples:
                                             on the backup server itself, for all sources there
 
 Names in the history are in the local time of the host that mirrors. On a server in another time zone, give --local that
-zone, as in `TZ=Asia/Shanghai sersync prune-history --local ...`. --local takes no lock: no rsync of a mirror is disturbed by it.
+zone, as in `TZ=Asia/Shanghai sersync prune-history --local ...`. --local takes no lock, and cannot tell what is in use: with
+--keep-days 0 it keeps the newest bucket.
 
 With --json there is an object with \"type\": \"bucket\" for each bucket, each day without buckets and each other name, with
 its mirror, action (remove, keep, leave), path and reason; and one with \"type\": \"mirror\" for each mirror, with its mirror,

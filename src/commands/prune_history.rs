@@ -79,7 +79,8 @@ fn on_this_host(cli: &Cli, args: &PruneHistoryArgs, root: &Path, mode: Mode) -> 
     signals::install(on_first, || ())?;
     let max_size = args.max_size.or(history.as_ref().and_then(|history| history.max_size));
     let resolution = history.unwrap_or_default().resolution;
-    let policy = Policy { keep_days, resolution, in_use: false };
+    // Nobody here can tell whether something is being mirrored. Within a day, the newest bucket may be in use.
+    let policy = Policy { keep_days, resolution, in_use: keep_days == 0 };
     let reports = local::run(&args.selection.sources, local::Terms { root, policy, max_size, mode, stop: &stop })?;
     finish(&reports, args, ended_by.load(Ordering::Relaxed))
 }

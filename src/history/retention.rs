@@ -26,7 +26,7 @@ pub struct Policy {
     pub keep_days: u32,
     /// How much longer a bucket may have been collecting after its start.
     pub resolution: Duration,
-    /// A watch is running, which may go on using the newest bucket.
+    /// A watch is or may be running, which goes on using the newest bucket.
     pub in_use: bool,
 }
 
@@ -87,7 +87,7 @@ pub enum Verdict {
     Emptied,
     /// Kept: it has so much time left.
     Fresh(TimeDelta),
-    /// Kept: it is the newest one, and a watch is running.
+    /// Kept: it is the newest one, and a watch may be running.
     InUse,
 }
 
@@ -113,7 +113,7 @@ impl fmt::Display for Verdict {
                 f.write_str("expired; its directory stays, empty, for the sake of other names in its day")
             }
             Verdict::Fresh(left) => write!(f, "expires in {}", rough(*left)),
-            Verdict::InUse => f.write_str("a running watch may be using it"),
+            Verdict::InUse => f.write_str("it may be in use"),
         }
     }
 }

@@ -269,7 +269,14 @@ fn without_a_history_nothing_goes_unless_it_is_asked_for() {
     Sersync::new(&["prune-history", "-c"]).arg(&config).arg("--local").arg(&module).run().code(0);
     assert!(buckets.iter().all(|bucket| bucket.exists()));
     command().args(&["--keep-days", "0"]).run().code(0).silent();
-    assert_eq!(buckets.map(|bucket| bucket.exists()), [false, true]);
+    assert_eq!(buckets.each_ref().map(|bucket| bucket.exists()), [false, true]);
+    // On the server, where nobody can tell what is in use, the newest stays.
+    fs::remove_dir_all(&buckets[1]).unwrap();
+    write(&buckets[0].join("f"));
+    write(&module.join("history-backup/name/2020-01-02/100000/f"));
+    Sersync::new(&["prune-history", "--keep-days", "0", "--local"]).arg(&module).run().code(0).silent();
+    assert_eq!(buckets.map(|bucket| bucket.exists()), [true, false]);
+    assert!(!module.join("history-backup/name/2020-01-02").exists());
 }
 
 #[test]
