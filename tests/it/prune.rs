@@ -1,6 +1,7 @@
 //! `prune-history` against real daemons, in a local directory, and on the server itself: what has expired goes, entry by
 //! entry, and nothing else.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
@@ -353,6 +354,12 @@ fn what_could_not_be_deleted_is_named() {
         assert!(output.stderr.contains(": 2020-01-03/100000: was not deleted\n"), "{output}");
         assert!(output.stdout.contains(": 1 bucket kept, 1 removed, "), "{output}");
         assert!(!name.join("2020-01-02").exists() && name.join("2020-01-03/100000/f").exists());
+        // A day that cannot be read looks like an empty one.
+        write(&name.join("2020-01-04/100000/f"));
+        fixture::mode(&name.join("2020-01-03"), 0o700);
+        let before = snapshot(&daemon.module_path());
+        place.command("prune-history", &daemon).run().code(1).stderr_has("the history cannot be listed: ");
+        assert!(before == snapshot(&daemon.module_path()));
     }
 }
 
@@ -365,6 +372,28 @@ fn a_history_that_is_a_link_is_refused() {
     symlink("../elsewhere", module.join("history-backup/name")).unwrap();
     place.command("prune-history", &daemon).run().code(4).stderr_has("is no directory itself");
     assert!(module.join("elsewhere/2020-01-02/100000/f").exists());
+}
+
+#[test]
+fn a_busy_daemon_is_asked_again() {
+    let daemon = Rsyncd::builder().max_connections(1).start();
+    let (place, module) = (Place::new(), daemon.module_path());
+    let mut text = format!(
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\n[targets.t]\nmodule = 'mod'\nhosts = ['127.0.0.1:{}']\n",
+        daemon.password_file().display(),
+        daemon.port(),
+    );
+    for name in ["a", "b", "c"] {
+        write(&module.join("history-backup").join(name).join("2020-01-02/100000/f"));
+        fs::create_dir(place.source().join(name)).unwrap();
+        let path = place.source().join(name);
+        writeln!(text, "[sources.{name}]\npath = '{}'\ntargets = ['t']", path.display()).unwrap();
+    }
+    let config = config(&place.dir, &text);
+    Sersync::new(&["prune-history", "-c"]).arg(&config).run().code(0).silent();
+    for name in ["a", "b", "c"] {
+        assert_eq!(fs::read_dir(module.join("history-backup").join(name)).unwrap().count(), 0);
+    }
 }
 
 #[test]

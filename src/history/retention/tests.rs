@@ -1,3 +1,4 @@
+use super::names::day_of;
 use super::*;
 use chrono::{FixedOffset, Utc};
 use proptest::prelude::*;

@@ -1,0 +1,79 @@
+//! Which names in a history are ours. Pure; the names come from a remote host.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+
+use super::Unit;
+
+/// One name in the history of a source, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Relative to the history of the source: a day, or what is directly below one.
+    pub path: PathBuf,
+    /// Whether it is a directory itself, and not a link to one.
+    pub directory: bool,
+}
+
+/// A day in its one spelling.
+pub(super) fn day_of(text: &str) -> Option<NaiveDate> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (Unit::Day(day).to_string() == text).then_some(day)
+}
+
+/// Whether a path is exactly the name of a day directory.
+#[must_use]
+pub fn is_day(path: &Path) -> bool {
+    path.to_str().and_then(day_of).is_some()
+}
+
+/// The day directory in which a path is.
+pub(super) fn day_above(path: &Path) -> Option<NaiveDate> {
+    let (day, rest) = path.as_os_str().as_encoded_bytes().split_at_checked(10)?;
+    day_of(str::from_utf8(day).ok()?).filter(|_| rest.first() == Some(&b'/'))
+}
+
+/// The units among what was found, and what is neither.
+///
+/// Only exact spellings count, and only directories. In a day that has anything with the name of a bucket, other names are
+/// foreign. In one that has none they are what the original system kept there, and go with their day.
+pub(super) fn sort(found: &[Found]) -> (BTreeSet<Unit>, BTreeSet<PathBuf>) {
+    // A listing that names something twice is not to be trusted about it: what is once no directory is none.
+    let mut names: BTreeMap<&Path, bool> = BTreeMap::new();
+    for entry in found {
+        *names.entry(&entry.path).or_insert(true) &= entry.directory;
+    }
+    let day_named = |path: &Path| path.to_str().and_then(day_of);
+    let directories = names.iter().filter(|(_, directory)| **directory);
+    let mut days: BTreeMap<NaiveDate, (Vec<Unit>, Vec<&Path>)> =
+        directories.filter_map(|(path, _)| Some((day_named(path)?, (Vec::new(), Vec::new())))).collect();
+    let mut foreign = BTreeSet::new();
+    let mut marked = BTreeSet::new();
+    for (path, directory) in &names {
+        let inside = day_above(path).and_then(|day| Some((day, days.get_mut(&day)?)));
+        let Some((day, (units, others))) = inside else {
+            if day_named(path).is_none_or(|day| !days.contains_key(&day)) {
+                foreign.insert((*path).to_owned());
+            }
+            continue;
+        };
+        match path.to_str().and_then(|text| text.parse().ok()) {
+            Some(bucket) => {
+                marked.insert(day);
+                if *directory { units.push(Unit::Bucket(bucket)) } else { others.push(path) }
+            }
+            None => others.push(path),
+        }
+    }
+    let mut all = BTreeSet::new();
+    for (day, (units, others)) in days {
+        if marked.contains(&day) {
+            all.extend(units);
+            foreign.extend(others.into_iter().map(Path::to_owned));
+        } else {
+            all.insert(Unit::Day(day));
+        }
+    }
+    (all, foreign)
+}
