@@ -237,7 +237,7 @@ pub struct WatchArgs {
     pub writing: Writing,
 
     /// End after this time, such as 90s, 5m, 12h
-    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    #[arg(long = "for", value_name = "TIME", value_parser = some_span)]
     pub run_for: Option<Duration>,
 
     /// End when each mirror was sent N batches of changes
@@ -350,7 +350,8 @@ Examples:
   sersync watch --until-idle 30s            until everything has arrived
 
 A full-sync of the same mirror may run beside it. While it runs, files that are new or changed go on being sent; what
-deletes something, and what is in directories that came or went, is sent when it is over.
+deletes something, and what is in directories that came or went, is sent when it is over. A watch that is started while a
+full-sync runs begins when that is over.
 
 As a service it is one of Type=notify: it says when everything is watched, that it is alive where WatchdogSec= asks for
 that, and when it ends.
@@ -391,6 +392,13 @@ Examples:
 
 fn span(text: &str) -> Result<Duration, String> {
     text.parse::<Span>().map(|span| span.0)
+}
+
+fn some_span(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        Duration::ZERO => Err("in no time nothing can be done".to_owned()),
+        time => Ok(time),
+    }
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -112,7 +112,7 @@ pub fn check_shrunk(max: MaxDelete, at_last_pass: u64, now: u64) -> Result<(), F
 ///
 /// # Errors
 /// [`Exit::Refused`] when it is not there.
-pub fn check_marker(source: &Source) -> Result<(), Failure> {
+fn check_marker(source: &Source) -> Result<(), Failure> {
     let Some(marker) = &source.marker else { return Ok(()) };
     fs::symlink_metadata(source.path.join(marker)).map(drop).map_err(|e| {
         let why = format!("its marker `{}` is not there ({e}); is it mounted?", marker.display());
@@ -133,11 +133,22 @@ pub fn check_source(source: &Source, empty: EmptySource) -> Result<(), Failure> 
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(unreachable("does not exist")),
         Err(e) => return Err(unreachable(&format!("cannot be looked at: {e}"))),
     }
-    check_marker(source)?;
     fs::read_dir(&source.path).map_err(|e| unreachable(&format!("cannot be read: {e}")))?;
+    check_content(source, empty)
+}
+
+/// Checks that the source has its marker and is not empty.
+///
+/// # Errors
+/// [`Exit::Refused`] when it looks unmounted.
+pub fn check_content(source: &Source, empty: EmptySource) -> Result<(), Failure> {
+    check_marker(source)?;
     if empty == EmptySource::Refused && is_empty(source) {
         let why = "is empty, so mirroring it would delete everything; is it mounted? If it is meant: --allow-empty";
-        return Err(Failure::new(Exit::Refused, format!("{}: {why}", at())));
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("source `{}` ({}): {why}", source.name, source.path.display()),
+        ));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ mod sources;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,8 +67,8 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     let summaries = all(&setup, args, &children, &hooks);
     let show =
         log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn)) || args.writing.dry_run;
+    Summary::log_all(&summaries);
     for summary in &summaries {
-        summary.log_errors();
         if args.json {
             report::print(&(summary.json() + "\n"))?;
         } else if show {
@@ -169,8 +169,9 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
             _ => Extent::Everything,
         },
     };
+    let unwritten = AtomicBool::new(false);
     let passed = pass::run(&mut executor, children, terms, &|change, path| match mode {
-        Mode::DryRun => list(mirror, args.json, change, path),
+        Mode::DryRun => list(mirror, args.json, change, path, &unwritten),
         Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),
     });
     if mode == Mode::Real {
@@ -190,12 +191,15 @@ fn locks(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Childre
     if lock::is_held(&setup.state, mirror, Kind::Turn).is_ok_and(|held| held) {
         info!("{mirror}: waiting until watch has sent what it is just sending");
     }
-    let turn = take(Kind::Turn, setup.settings.full_sync.timeout);
-    match turn {
+    match take(Kind::Turn, setup.settings.full_sync.timeout) {
         Ok(turn) => Ok(vec![turn, pass]),
         Err(failure) => {
             pass.end();
-            Err(failure)
+            if failure.exit != Exit::Locked {
+                return Err(failure);
+            }
+            let why = format!("{mirror}: stopped while it was waiting until watch has sent what it is just sending");
+            Err(Failure::new(Exit::Partial, why))
         }
     }
 }
@@ -240,15 +244,17 @@ fn leave_out_recent(setup: &mut Setup, args: &FullSyncArgs) {
     });
 }
 
-/// One line of a dry run.
-fn list(mirror: &Mirror, as_json: bool, change: Change, path: &Path) {
+/// One line of a dry run. That it is `unwritten` is said once.
+fn list(mirror: &Mirror, as_json: bool, change: Change, path: &Path, unwritten: &AtomicBool) {
     let line = if as_json {
         json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word(), "path": text::path(path) })
             .to_string()
     } else {
         format!("{mirror}: {:6} {}", change.word(), text::path(path))
     };
-    if let Err(e) = report::print(&(line + "\n")) {
+    if let Err(e) = report::print(&(line + "\n"))
+        && !unwritten.swap(true, Ordering::Relaxed)
+    {
         error!("the list cannot be written: {e}");
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     };
     signals::install(on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
-    let (mirrors, mut exits) = admitted(&setup, args, mode);
+    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
+    let (mirrors, mut exits) = admitted(&setup, args, mode, empty);
     if mirrors.is_empty() {
         return Ok(End::Exit(Exit::merge(exits)));
     }
@@ -48,6 +49,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         state: &setup.state,
         children: &children,
         mode,
+        empty,
         bounds: Bounds {
             run_for: args.run_for,
             batches: args.batches,
@@ -66,8 +68,12 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
 }
 
 /// The mirrors that may be worked on, with their locks; for the others, what they would exit with.
-fn admitted(setup: &Setup, args: &WatchArgs, mode: Mode) -> (Vec<(Mirror, Option<Lock>)>, Vec<Exit>) {
-    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
+fn admitted(
+    setup: &Setup,
+    args: &WatchArgs,
+    mode: Mode,
+    empty: EmptySource,
+) -> (Vec<(Mirror, Option<Lock>)>, Vec<Exit>) {
     let (mut mirrors, mut exits) = (Vec::new(), Vec::new());
     let mut guarded: BTreeMap<&str, Result<(), Exit>> = BTreeMap::new();
     for mirror in &setup.mirrors {

@@ -1,5 +1,6 @@
 //! The result of a pass over one mirror, for people and for programs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use log::error;
@@ -13,6 +14,8 @@ use crate::rsync::outcome::{Failing, Outcome};
 
 /// More failing paths than this are counted only.
 const NAMED: usize = 100;
+/// How a message about a source begins, which all its mirrors have in common.
+const OF_A_SOURCE: &str = "source `";
 
 /// What became of one mirror.
 #[derive(Debug)]
@@ -64,11 +67,22 @@ impl Summary {
         }
     }
 
+    /// Logs what failed in all of them; what is said of a source is said once for all its mirrors.
+    pub fn log_all(summaries: &[Summary]) {
+        let mut told = BTreeSet::new();
+        for summary in summaries {
+            let of_source = summary.why.as_deref().filter(|why| why.starts_with(OF_A_SOURCE));
+            if of_source.is_none_or(|why| told.insert(why)) {
+                summary.log_errors();
+            }
+        }
+    }
+
     /// Logs what failed; nothing when all went well.
     pub fn log_errors(&self) {
         if let Some(why) = &self.why {
             // Failures that name their source or lock themselves are not prefixed twice.
-            if why.starts_with("source `") || why.starts_with(&self.mirror) {
+            if why.starts_with(OF_A_SOURCE) || why.starts_with(&self.mirror) {
                 error!("{why}");
             } else {
                 error!("{}: {why}", self.mirror);

@@ -23,10 +23,13 @@ pub fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// A path as [`escaped`] text.
+/// A path as [`escaped`] text; the empty one is the root of a source, `.`.
 #[must_use]
 pub fn path(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
+    if path.as_os_str().is_empty() {
+        return ".".to_owned();
+    }
     escaped(path.as_os_str().as_bytes())
 }
 
@@ -71,6 +74,7 @@ mod tests {
         assert_eq!(escaped(b"a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
         assert_eq!(escaped("数据 \u{202e}txt".as_bytes()), "数据 \\u{202e}txt");
         assert_eq!(escaped(b"\xff\xfe"), "\\xff\\xfe");
+        assert_eq!([path(Path::new("")), path(Path::new("a\n"))], [".", "a\\n"]);
     }
 
     #[test]

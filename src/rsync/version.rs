@@ -1,12 +1,19 @@
 //! The rsync on this host: whether it is there, and new enough.
 
-use std::io;
+use std::io::{self, Read};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::exit::{Exit, Failure};
 
 /// The oldest version that has `--delete-missing-args` and the output format that we read.
 const OLDEST: (u32, u32) = (3, 1);
+/// How long it may take to tell its version, also on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(10);
+/// More than that no rsync has to say, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// Checks that rsync can be run and is at least version 3.1.
 ///
@@ -14,16 +21,20 @@ const OLDEST: (u32, u32) = (3, 1);
 /// One line with what to install.
 pub fn check() -> Result<(), Failure> {
     let failure = |message: String| Failure::new(Exit::Failed, message);
-    let output = Command::new("rsync").arg("--version").env("LC_ALL", "C").stdin(Stdio::null()).output();
-    let output = match output {
-        Ok(output) => output,
+    let output = match first_words() {
+        Ok(Some(output)) => output,
+        Ok(None) => {
+            let limit = LIMIT.as_secs();
+            return Err(failure(format!(
+                "`rsync --version` says nothing for {limit} s: is the rsync in PATH the real one?"
+            )));
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return Err(failure("rsync is not installed: install the package `rsync` (3.1 or newer)".to_owned()));
         }
         Err(e) => return Err(failure(format!("rsync cannot be run: {e}"))),
     };
-    let text = String::from_utf8_lossy(&output.stdout);
-    match parse(&text) {
+    match parse(&String::from_utf8_lossy(&output)) {
         Some(version) if version >= OLDEST => Ok(()),
         Some((major, minor)) => Err(failure(format!(
             "rsync {major}.{minor} is too old: version 3.1 or newer is needed; update the package `rsync`"
@@ -32,6 +43,27 @@ pub fn check() -> Result<(), Failure> {
             Err(failure("`rsync --version` does not tell a version: is the rsync in PATH the real one?".to_owned()))
         }
     }
+}
+
+/// What `rsync --version` prints, as far as one read goes; nothing when it takes too long.
+fn first_words() -> io::Result<Option<Vec<u8>>> {
+    let mut command = Command::new("rsync");
+    command.arg("--version").env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let Some(mut stdout) = child.stdout.take() else { return Ok(None) };
+    let (tell, told) = mpsc::channel();
+    // It ends when the pipe does, at the latest when the child is killed; nobody needs it then.
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        // What was read before an error is enough, or it is not a version.
+        let _ = Read::by_ref(&mut stdout).take(LONGEST).read_to_end(&mut text);
+        let _ = tell.send(text);
+    });
+    let text = told.recv_timeout(LIMIT).ok();
+    // It has said all that matters.
+    child.kill()?;
+    child.wait()?;
+    Ok(text)
 }
 
 /// Major and minor of `rsync  version 3.5.0  protocol version 32`, with or without a `v`.

@@ -72,7 +72,7 @@ impl Lock {
         let mut file = open(state, mirror, kind).map_err(failed)?;
         if !acquire(&file, wait, give_up).map_err(failed)? {
             let what = match kind {
-                Kind::Pass => "another pass is running",
+                Kind::Pass => "another pass is running, or a watch that compares everything first",
                 Kind::Watch => "another watch is running",
                 Kind::Turn => "somebody else is changing it",
             };
@@ -85,7 +85,7 @@ impl Lock {
         };
         let other = other.map(|other| left_by_crash(state, mirror, other)).transpose().map_err(failed)?;
         let after_crash = crashed(&mut file) || other.unwrap_or_default();
-        write_note(&mut file, &holder()).map_err(failed)?;
+        write_note(&mut file, &holder()).map_err(|e| failed(unnoted(&e)))?;
         Ok(Lock { file, after_crash })
     }
 
@@ -107,7 +107,7 @@ impl Lock {
         if !acquire(&file, wait, give_up).map_err(failed)? {
             return Err(locked(&name, "another pass with hooks is running", &mut file));
         }
-        write_note(&mut file, &holder()).map_err(failed)?;
+        write_note(&mut file, &holder()).map_err(|e| failed(unnoted(&e)))?;
         Ok(Lock { file, after_crash: false })
     }
 
@@ -159,6 +159,11 @@ fn write_note(file: &mut File, text: &str) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(text.as_bytes())
+}
+
+/// A full disk under the state directory is not one of the mirror.
+fn unnoted(e: &io::Error) -> io::Error {
+    io::Error::new(e.kind(), format!("a lock file in the state directory cannot be written: {e}"))
 }
 
 fn crashed(file: &mut File) -> bool {

@@ -26,6 +26,7 @@ use crate::config::settings::{Settings, Source};
 use crate::events::inotify::Inotify;
 use crate::executor::{Executor, Mode};
 use crate::exit::{Exit, Failure};
+use crate::guard::EmptySource;
 use crate::history::keeper::Keeper;
 use crate::mirror::Mirror;
 use crate::rsync::argv::pattern_for_directory;
@@ -62,6 +63,8 @@ pub struct Engine<'a> {
     pub children: &'a Children,
     /// Whether anything is changed.
     pub mode: Mode,
+    /// Whether a source may be empty.
+    pub empty: EmptySource,
     /// When and how to end.
     pub bounds: Bounds,
     /// Told about each path that is changed or, in a dry run, would be.
@@ -137,6 +140,7 @@ impl Engine<'_> {
             state: self.state,
             lock,
             batches: self.bounds.batches,
+            empty: self.empty,
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,
         })

@@ -14,6 +14,8 @@ use crate::state::record::Moment;
 /// What changes while it works.
 pub(super) struct Progress {
     pub(super) knowledge: Knowledge,
+    /// A pass is what it waits for before it can compare.
+    pub(super) kept_out: bool,
     pub(super) sent: u64,
     /// Not before this time is anything sent again: the endpoint failed.
     pub(super) hold: Option<Instant>,
@@ -55,6 +57,7 @@ impl Progress {
                 Start::None => Knowledge::Assumed,
                 Start::Full | Start::Changed => Knowledge::None,
             },
+            kept_out: false,
             sent: 0,
             hold: None,
             transient: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),

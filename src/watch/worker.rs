@@ -16,7 +16,7 @@ use crate::dirty::plan::{self, Plan};
 use crate::dirty::{DirtySet, Mark};
 use crate::executor::{Executor, Mode, Tally};
 use crate::exit::{Exit, Failure};
-use crate::guard;
+use crate::guard::{self, EmptySource};
 use crate::mirror::Mirror;
 use crate::pass::{self, Extent, Passed, Patience, Terms};
 use crate::report::text::{self, bytes, count};
@@ -55,6 +55,8 @@ pub(super) struct Worker<'a> {
     pub(super) lock: Option<Lock>,
     /// After so many batches it ends.
     pub(super) batches: Option<u64>,
+    /// Whether the source may be empty.
+    pub(super) empty: EmptySource,
     /// At the end it tries for at most this long.
     pub(super) drain_timeout: Duration,
     /// Told about each path that is changed or, in a dry run, would be.
@@ -82,7 +84,10 @@ impl Worker<'_> {
     pub(super) fn run(mut self) -> Exit {
         let settle = self.lock.as_ref().is_some_and(Lock::after_crash);
         let mut progress = Progress::new(self.settings, settle);
-        if self.queue.wait_until_watched().is_some() && !(settle && self.settles()) {
+        if self.queue.wait_until_watched().is_some() {
+            if settle {
+                self.settles();
+            }
             progress.cut_off = false;
             self.catch_up(&mut progress);
             self.live(&mut progress);
@@ -96,28 +101,46 @@ impl Worker<'_> {
         exit
     }
 
-    /// Leaves the endpoint alone for a moment; tells whether the end came in the meantime.
-    fn settles(&self) -> bool {
+    /// Leaves the endpoint alone for a moment.
+    fn settles(&self) {
         info!("{}: the run before was cut off; giving the daemon time to end its session", self.executor.mirror());
-        self.queue.pause(SETTLE)
+        self.children.pause(SETTLE);
+    }
+
+    /// Waits for something else than changes. False when it is to end and has no time left for that: `end`, which is set
+    /// when it is first known that it is to end.
+    fn waits(&self, end: &mut Option<Instant>, time: Duration) -> bool {
+        if self.queue.pause(time) {
+            let end = *end.get_or_insert_with(|| Instant::now() + self.drain_timeout);
+            let left = end.saturating_duration_since(Instant::now());
+            self.children.pause(time.min(LOOK_AGAIN / 5).min(left));
+            return !left.is_zero() && !self.children.is_closed();
+        }
+        true
     }
 
     /// Compares everything once. Changes are reported already, so nothing between is lost.
     fn catch_up(&mut self, progress: &mut Progress) {
         let mut waiting_told = false;
+        let mut end = None;
         while !progress.caught_up() {
             let begun = Instant::now();
             let mirror = self.executor.mirror();
             // Two comparisons of everything at the same time would undo each other's work.
             let lock = Lock::take(self.state, mirror, Kind::Pass, Duration::ZERO, || false);
-            let marked = guard::check_marker(&mirror.source).is_ok();
-            if lock.is_err() || !marked || !self.root_is_watched() {
-                if let Err(failure) = &lock
-                    && !std::mem::replace(&mut waiting_told, true)
-                {
-                    info!("{}; waiting for it before everything is compared", failure.message);
+            let content = guard::check_content(&mirror.source, self.empty);
+            progress.kept_out = lock.as_ref().err().is_some_and(|failure| failure.exit == Exit::Locked);
+            if lock.is_err() || content.is_err() || !self.root_is_watched() {
+                if !std::mem::replace(&mut waiting_told, true) {
+                    match (&lock, &content) {
+                        (Err(_), _) if progress.kept_out => {
+                            info!("{mirror}: a pass is running; waiting for its end, before everything is compared");
+                        }
+                        (Err(failure), _) | (Ok(_), Err(failure)) => error!("{}", failure.message),
+                        (Ok(_), Ok(())) => {}
+                    }
                 }
-                if self.queue.pause(LOOK_AGAIN) {
+                if !self.waits(&mut end, LOOK_AGAIN) {
                     return;
                 }
                 continue;
@@ -260,9 +283,9 @@ impl Worker<'_> {
                 return;
             }
         }
-        if let Err(failure) = guard::check_marker(&self.executor.mirror().source) {
-            let trouble = Trouble { exit: failure.exit, why: failure.message };
-            return self.postpone(progress, batch, trouble, Cure::Time);
+        if let Err(failure) = guard::check_content(&self.executor.mirror().source, self.empty) {
+            self.queue.put_back(batch);
+            return Self::refused(progress, failure);
         }
         // To be known before the changes are looked at: a pass that begins later sees at least as much.
         let turn = match self.turn() {
@@ -272,7 +295,9 @@ impl Worker<'_> {
                 return self.send_beside_a_pass(progress, batch);
             }
             Err(failure) => {
-                let trouble = Trouble { exit: failure.exit, why: failure.message };
+                let mirror = format!("{}: ", self.executor.mirror());
+                let why = failure.message.strip_prefix(&mirror).unwrap_or(&failure.message).to_owned();
+                let trouble = Trouble { exit: failure.exit, why };
                 return self.postpone(progress, batch, trouble, Cure::Operator);
             }
         };
@@ -383,6 +408,18 @@ impl Worker<'_> {
     fn postpone(&self, progress: &mut Progress, batch: &DirtySet, trouble: Trouble, cure: Cure) {
         self.queue.put_back(batch);
         self.failed(progress, trouble, cure);
+    }
+
+    /// The source is not to be mirrored as it is now. It is looked at again soon: that costs nothing.
+    fn refused(progress: &mut Progress, failure: Failure) {
+        let trouble = Trouble { exit: failure.exit, why: failure.message };
+        if progress.trouble.as_ref() != Some(&trouble) {
+            error!("{}", trouble.why);
+        }
+        progress.hold = Some(Instant::now() + LOOK_AGAIN);
+        progress.failures += 1;
+        progress.trouble = Some(trouble);
+        progress.cure = Cure::Operator;
     }
 
     fn failed(&self, progress: &mut Progress, trouble: Trouble, cure: Cure) {
@@ -522,7 +559,8 @@ impl Worker<'_> {
         };
         // Why it was not, has been said.
         if !progress.caught_up() && progress.trouble.is_none() {
-            error!("{mirror}: ended before everything was compared; the next start will compare it");
+            let why = if progress.kept_out { ", since a pass was running" } else { "" };
+            error!("{mirror}: ended before everything was compared{why}; the next start will compare it");
         }
         if pending > 0 {
             error!("{mirror}: ended with {} not sent; the next start will find them", count(pending, "path"));

@@ -222,6 +222,7 @@ fn command_lines_that_make_no_sense() {
         "full-sync --lock-wait 5",
         "full-sync --nonsense",
         "watch --for ever",
+        "watch --for 0s",
         "watch --batches 0",
         "config",
         "fullsync",

@@ -270,3 +270,43 @@ fn a_directory_in_the_place_of_a_file_beside_a_pass_loses_no_version() {
     both.end(running);
     both.assert_kept(&names.iter().map(|name| (name.as_str(), name.as_str())).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_watch_that_waits_for_the_end_of_a_pass_sends_what_is_pending_before_it_ends() {
+    let both = Both::new(Version::Installed);
+    fs::write(both.source("f"), "f").unwrap();
+    let pass = both.slow_pass();
+    let running = watch(&both.place, &both.config).spawn();
+    running.wait_for_log("waiting for its end", SOON);
+    fs::write(both.source("g"), "g").unwrap();
+    running.signal(Signal::TERM);
+    running.wait(LATER).signal(Signal::TERM);
+    pass.wait(LATER).code(0);
+    wait_until_same(&both.place.source(), &mirror(&both.daemon), SOON);
+}
+
+#[test]
+fn a_watch_that_a_pass_kept_from_comparing_says_so() {
+    let both = Both::new(Version::Installed);
+    fs::write(both.source("f"), "f").unwrap();
+    let pass = both.slow_pass();
+    let command = watch(&both.place, &both.config).args(&["--for", "100ms", "--drain-timeout", "0s"]);
+    command.run().code(3).stderr_has("since a pass was running");
+    pass.wait(LATER).code(0);
+}
+
+#[test]
+fn a_pass_that_waits_for_watch_until_its_time_is_over_was_not_locked_out() {
+    let both = Both::new(Version::Installed);
+    fs::write(both.source("f"), "f").unwrap();
+    let text = fs::read_to_string(&both.config).unwrap();
+    let running = both.watch();
+    let outside = both.place.dir.path().join("large");
+    fs::write(&outside, fixture::bytes(5 << 20)).unwrap();
+    fs::rename(&outside, both.source("large")).unwrap();
+    wait_for("the large file to be on its way", SOON, || has_temporary(&both.mirror(""), "large"));
+    fs::write(&both.config, text.replace("[full-sync]", "[full-sync]\ntimeout = '1s'")).unwrap();
+    let output = both.pass().wait(LATER).code(3).stderr_has("stopped while it was waiting until watch has sent");
+    assert!(!output.stderr.contains("--lock-wait"), "{output}");
+    both.end(running);
+}

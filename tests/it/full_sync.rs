@@ -1,7 +1,7 @@
 //! `full-sync` against real daemons: after a pass the mirror equals the source, entry by entry.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -361,7 +361,7 @@ fn a_mirror_inside_its_source_is_refused_whatever_links_lead_there() {
     let place = Place::new();
     fs::write(place.source().join("f"), "f").unwrap();
     fs::create_dir(place.source().join("inside")).unwrap();
-    std::os::unix::fs::symlink(place.source(), place.dir.path().join("link")).unwrap();
+    symlink(place.source(), place.dir.path().join("link")).unwrap();
     let run = |from: &Path, to: &Path| Sersync::new(&["full-sync", "--from"]).arg(from).arg("--to").arg(to).run();
     let link = place.dir.path().join("link");
     for (from, to) in [(place.source(), link.join("inside/name")), (link.clone(), place.source().join("inside/name"))] {
@@ -371,7 +371,7 @@ fn a_mirror_inside_its_source_is_refused_whatever_links_lead_there() {
     // The other way round: the source in the place of the mirror.
     fs::create_dir_all(place.dir.path().join("disk/name/src")).unwrap();
     fs::write(place.dir.path().join("disk/name/src/f"), "precious").unwrap();
-    std::os::unix::fs::symlink(place.dir.path().join("disk"), place.dir.path().join("other")).unwrap();
+    symlink(place.dir.path().join("disk"), place.dir.path().join("other")).unwrap();
     run(&place.dir.path().join("disk/name/src"), &place.dir.path().join("other/name")).code(4);
     assert_eq!(fs::read(place.dir.path().join("disk/name/src/f")).unwrap(), b"precious");
 }
@@ -525,4 +525,62 @@ fn what_is_excluded_stays_in_a_local_directory_too() {
     run().code(0);
     assert!(!path("target/name/d/f").exists());
     assert!(path("target/name/d/own.tmp").exists() && path("target/name/d/sub/own.tmp").exists());
+}
+
+#[test]
+fn what_is_wrong_with_a_source_is_said_once_for_all_its_mirrors() {
+    let place = Place::new();
+    let targets: Vec<PathBuf> = ["one", "two"].map(|name| place.dir.path().join(name)).to_vec();
+    for target in &targets {
+        fs::create_dir_all(target.join("name")).unwrap();
+    }
+    let command = Sersync::new(&["full-sync", "--from"]).arg(place.source());
+    let output = targets.iter().fold(command, |command, target| command.arg("--to").arg(target.join("name")));
+    let output = output.run().code(4);
+    assert_eq!(output.stderr.matches("is empty").count(), 1, "{output}");
+}
+
+#[test]
+fn a_list_that_cannot_be_written_is_said_once() {
+    let place = Place::new();
+    (0..50).for_each(|number| fs::write(place.source().join(number.to_string()), "").unwrap());
+    let target = place.dir.path().join("target");
+    fs::create_dir(&target).unwrap();
+    let line = "exec \"$0\" full-sync -n --from \"$1\" --to \"$2\" >/dev/full";
+    let program = env!("CARGO_BIN_EXE_sersync");
+    let command = Sersync::of("sh", &["-c", line, program]).arg(place.source()).arg(target.join("name"));
+    let output = command.run().code(1);
+    assert_eq!(output.stderr.matches("the list cannot be written").count(), 1, "{output}");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_not_taken_for_the_mirror() {
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let (target, state) = (place.dir.path().join("target"), place.dir.path().join("state"));
+    fs::create_dir(&target).unwrap();
+    let pass = || {
+        let command = Sersync::new(&["full-sync", "--from"]).arg(place.source()).arg("--to").arg(target.join("name"));
+        command.state_dir(&state).run()
+    };
+    pass().code(0);
+    for lock in fs::read_dir(state.join("locks")).unwrap().flatten() {
+        fs::remove_file(lock.path()).unwrap();
+        symlink("/dev/full", lock.path()).unwrap();
+    }
+    pass().code(1).stderr_has("in the state directory cannot be written");
+}
+
+#[test]
+fn an_rsync_that_says_nothing_is_not_waited_for_for_ever() {
+    let place = Place::new();
+    let bin = place.dir.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("rsync"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    fixture::mode(&bin.join("rsync"), 0o755);
+    let mut path = bin.into_os_string();
+    path.push(":/usr/bin:/bin");
+    let command =
+        Sersync::new(&["full-sync", "--from"]).arg(place.source()).arg("--to").arg(place.dir.path().join("name"));
+    command.env("PATH", path).run().code(1).stderr_has("says nothing for 10 s");
 }

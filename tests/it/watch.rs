@@ -491,6 +491,7 @@ fn what_is_excluded_stays_when_its_directory_is_deleted_live() {
         let place = Place::new();
         fs::create_dir_all(place.source().join("d/sub")).unwrap();
         fs::write(place.source().join("d/sub/x"), "1").unwrap();
+        fs::write(place.source().join("stays"), "1").unwrap();
         let running = watch(&place, &quick(&place, &[&daemon], "exclude = ['*.tmp']\n")).spawn();
         running.wait_for_log("caught up", LATER);
         fs::write(mirror(&daemon).join("d/sub/kept.tmp"), "only here").unwrap();
@@ -590,4 +591,40 @@ fn a_service_manager_hears_when_it_is_ready_that_it_is_alive_and_when_it_ends() 
     let stopping = std::iter::repeat_with(next).find(|message| message != "WATCHDOG=1\n").unwrap();
     assert_eq!(stopping, "STOPPING=1\nSTATUS=sending what is pending\n");
     running.wait(SOON).signal(Signal::TERM);
+}
+
+#[test]
+fn what_is_emptied_live_is_not_emptied_on_the_mirror_until_there_is_something_again() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    running.wait_for_log("caught up", LATER);
+    fs::remove_file(place.source().join("f")).unwrap();
+    running.wait_for_log("is empty", SOON);
+    assert!(mirror(&daemon).join("f").exists());
+    fs::write(place.source().join("g"), "g").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+    let running = watch(&place, &quick(&place, &[&daemon], "")).arg("--allow-empty").spawn();
+    running.wait_for_log("caught up", LATER);
+    fs::remove_file(place.source().join("g")).unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn told_to_end_after_a_crash_it_still_sends_what_is_pending() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    running.kill();
+    fs::write(place.source().join("g"), "g").unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("the run before was cut off", SOON);
+    running.terminate().signal(Signal::TERM);
+    assert_same(&place.source(), &mirror(&daemon));
 }
