@@ -324,6 +324,12 @@ Examples:
 
 What is overwritten or deleted goes to history-backup/NAME/ in the same module.
 
+With --json there is one object with \"type\": \"mirror\" for each mirror, with its mirror, exit, error, created, updated,
+deleted and attributes (entries), bytes (the size of the files that were sent), sent (over the wire), rsync_runs, seconds and
+failing: a list of objects with path and why; without path where rsync names none. Of a pass that was cut off, the numbers are
+what rsync had begun with. With --dry-run an object with \"type\": \"item\" for each change comes before, with its mirror,
+change (create, update, attrs, delete) and path. A path that is not UTF-8 is also there as path_hex, its bytes.
+
 ";
 
 const VERIFY_EXAMPLES: &str = "\
@@ -339,7 +345,7 @@ differences of one mirror are listed; what is beyond is counted.
 With --json there is an object with \"type\": \"difference\" for each difference, with its mirror, difference (the word)
 and path, and one with \"type\": \"mirror\" for each mirror, with its mirror, exit, error, compared (entries), missing,
 differs, attributes, extra, not_listed, sample, seed, failing (paths that could not be compared, and why), rsync_runs and
-seconds.
+seconds. A path that is not UTF-8 is also there as path_hex, its bytes.
 
 ";
 

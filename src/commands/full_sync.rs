@@ -27,6 +27,7 @@ use crate::hooks::{Hooks, Over};
 use crate::meter::Meter;
 use crate::mirror::Mirror;
 use crate::pass::{self, Extent, Patience, Terms};
+use crate::report::json::with_path;
 use crate::report::progress::{Bars, Conditions};
 use crate::report::summary::Summary;
 use crate::report::{self, screen, text};
@@ -247,8 +248,7 @@ fn leave_out_recent(setup: &mut Setup, args: &FullSyncArgs) {
 /// One line of a dry run. That it is `unwritten` is said once.
 fn list(mirror: &Mirror, as_json: bool, change: Change, path: &Path, unwritten: &AtomicBool) {
     let line = if as_json {
-        json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word(), "path": text::path(path) })
-            .to_string()
+        with_path(json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word() }), path).to_string()
     } else {
         format!("{mirror}: {:6} {}", change.word(), text::path(path))
     };

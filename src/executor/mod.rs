@@ -1,6 +1,7 @@
 //! The executor: turns the scopes of one mirror into rsync jobs, runs them and says what became of them.
 
 mod deletions;
+mod listed;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -129,6 +130,7 @@ pub struct Executor<'a> {
     /// The root of the source, when it is to stay the same.
     root: Option<Root>,
     deletions: Deletions,
+    told: listed::Listed,
     versions: Versions,
     manner: Manner,
     /// A watcher of the same mirror is at work.
@@ -155,6 +157,7 @@ impl<'a> Executor<'a> {
             missing_args,
             root: None,
             deletions: Deletions::default(),
+            told: listed::Listed::default(),
             versions: Versions::Kept,
             manner: Manner::Thorough,
             beside_watch: false,
@@ -183,6 +186,11 @@ impl<'a> Executor<'a> {
     /// Deletes at most so many paths from now on.
     pub fn limit_deletions(&mut self, limit: Option<u64>) {
         self.deletions = Deletions::new(limit);
+    }
+
+    /// Begins something that is counted by itself.
+    pub fn count_anew(&self) {
+        self.told.clear();
     }
 
     /// Tells how many entries a single job will have at most.
@@ -254,6 +262,7 @@ impl<'a> Executor<'a> {
     /// Runs the scopes one after the other, and stops at the first failure that is not about single paths.
     pub fn run(&mut self, scopes: &[Scope], exclude: &[OsString], on_item: &OnItem<'_>) -> (Outcome, Tally) {
         let mut tally = Tally::default();
+        self.count_anew();
         if let Some(trouble) = self.target_missing() {
             return (Outcome::Permanent(trouble), tally);
         }
@@ -448,7 +457,11 @@ impl<'a> Executor<'a> {
         let ends = if progress { Ends::Return } else { Ends::Newline };
         let finished = self.children.run(&mut command, ends, |line| match output::parse(line) {
             Line::Item { change, bytes, path } => {
-                tally.count(change, bytes);
+                if self.told.is_new(change, &path) {
+                    tally.count(change, bytes);
+                } else if dry_run {
+                    return;
+                }
                 deleted += u64::from(change == Change::Delete);
                 // A directory that replaces a file counts as created, and the file is in the bucket.
                 if change != Change::Attributes {

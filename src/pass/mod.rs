@@ -38,6 +38,10 @@ const MANY: u64 = 5_000;
 const NOT_MOUNTED: &str = "is left as it is: something was mounted there at the last good pass, and nothing is now; \
                            is it mounted? If it is meant: --force-delete";
 
+/// What is said of a directory where something was unmounted by force while the pass was at work.
+const UNMOUNTED: &str = "was unmounted during the pass, and what the mirror has of it may have been deleted for that; it \
+                         is in the history";
+
 /// What to do about an endpoint that cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
@@ -135,6 +139,7 @@ fn compare(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
         Ok(root) => executor.hold(root),
         Err(e) => return unreadable(e),
     }
+    executor.count_anew();
     // Before anything is looked at: what changes from now on belongs to the next pass.
     let stamp = Moment::now();
     begin(executor, Stage::Looking);
@@ -163,12 +168,18 @@ fn compare(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
         }
     }
     for (path, why) in census.unreadable {
-        pass.give_up_directory(path, format!("is left as it is: {why}"));
+        pass.give_up_directory(path, format!("what the mirror has in it is left as it is: {why}"));
     }
+    // As long as they are open, what is mounted there cannot be unmounted in the ordinary way.
+    let held: Vec<Root> = mounts.iter().filter_map(|path| Root::open(&executor.root().join(path)).ok()).collect();
     for scopes in stages {
         if let Some(outcome) = pass.settle(executor, scopes, jobs) {
             return Passed { outcome, tally: pass.tally, memory: None };
         }
+    }
+    drop(held);
+    for path in mounts.iter().filter(|path| !guard::is_mounted(&executor.root().join(path))) {
+        pass.given_up.paths.insert(path.clone(), UNMOUNTED.to_owned());
     }
     let outcome = match executor.too_many_deletions() {
         // Only a dry run comes that far.

@@ -1,6 +1,7 @@
 //! The result of pruning one history, for people and for programs.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use log::{info, warn};
@@ -10,6 +11,7 @@ use crate::executor::{Mode, Tally};
 use crate::exit::Failure;
 use crate::history::retention::{Plan, Unit};
 use crate::mirror::Mirror;
+use crate::report::json::with_path;
 use crate::report::summary::Summary;
 use crate::report::text::{self, count};
 use crate::rsync::outcome::{Failing, Outcome};
@@ -78,16 +80,16 @@ impl Report {
         let all = if as_json || self.mode == Mode::DryRun { &self.plan } else { const { &Plan::EMPTY } };
         let decided = all.decisions.iter().map(move |(unit, verdict)| {
             let action = if verdict.removes() { "remove" } else { "keep" };
-            (action, unit.to_string(), verdict.to_string())
+            (action, PathBuf::from(unit.to_string()), verdict.to_string())
         });
         let foreign = all.foreign.iter().filter(move |_| as_json);
-        let foreign = foreign.map(|path| ("leave", text::path(path), "no bucket".to_owned()));
+        let foreign = foreign.map(|path| ("leave", path.clone(), "no bucket".to_owned()));
         decided.chain(foreign).map(move |(action, path, reason)| {
             if as_json {
-                json!({ "type": "bucket", "mirror": mirror, "action": action, "path": path, "reason": reason })
-                    .to_string()
+                let object = json!({ "type": "bucket", "mirror": mirror, "action": action, "reason": reason });
+                with_path(object, &path).to_string()
             } else {
-                format!("{mirror}: {action} {path}: {reason}")
+                format!("{mirror}: {action} {}: {reason}", text::path(&path))
             }
         })
     }

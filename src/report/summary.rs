@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
+use crate::report::json::with_path;
 use crate::report::text::{self, bytes, count};
 use crate::rsync::outcome::{Failing, Outcome};
 
@@ -120,7 +121,7 @@ impl Summary {
     #[must_use]
     pub fn failing_json(&self) -> Vec<Value> {
         (self.failing.paths.iter())
-            .map(|(path, why)| json!({ "path": text::path(path), "why": why }))
+            .map(|(path, why)| with_path(json!({ "why": why }), path))
             .chain(self.failing.unattributed.iter().map(|why| json!({ "why": why })))
             .collect()
     }

@@ -218,8 +218,7 @@ fn failing(mirror: &Mirror, ending: Ending<'_>) -> Failing {
         let missing = contains(line, b"No such file or directory (2)") || contains(line, b"Not a directory (20)");
         let gone = contains(line, b"[sender] link_stat") && missing;
         let words = if gone { VANISHED.to_owned() } else { words_of(line) };
-        let named = between(line, b"\"", b"\"").or_else(|| between(line, b"(", b") failed"));
-        match named.and_then(|path| within_source(mirror, path, line)) {
+        match concerned(mirror, line) {
             Some(path) => {
                 if contains(line, b"opendir") || contains(line, b"readdir") {
                     failing.unreadable.push(path.clone());
@@ -233,6 +232,34 @@ fn failing(mirror: &Mirror, ending: Ending<'_>) -> Failing {
         failing.unattributed.push(format!("rsync exited with {}, naming no path", ending.code.unwrap_or_default()));
     }
     failing
+}
+
+/// The path that a line is about, if there is no doubt: a name may hold anything, also what looks like more of the line.
+/// A path that was misread would be tried again in the place of the one that failed, and found to be well.
+fn concerned(mirror: &Mirror, line: &[u8]) -> Option<PathBuf> {
+    let Some(open) = find(line, b"\"") else {
+        return between(line, b"(", b") failed").and_then(|path| within_source(mirror, path, line));
+    };
+    let rest = &line[open + 1..];
+    let ends: Vec<usize> = (0..rest.len()).filter(|at| ends_a_name(&rest[*at..])).collect();
+    let first = |end: usize| within_source(mirror, &rest[..end], line);
+    match ends[..] {
+        [end] => first(end),
+        // `symlink "/NAME/l" (in MODULE) -> "TARGET" failed: WHY`, and hard links likewise.
+        [from, _] if line[..open].ends_with(b"link ") => first(from),
+        // `rename "/NAME/.f.XXXXXX" (in MODULE) -> "f": WHY`: a transfer that could not be put in its place.
+        [from, to] => {
+            let (one, between) = (without_temporary_name(&first(from)?)?, &rest[from..to]);
+            let two = &between[find(between, b" -> \"")? + 5..];
+            (line[..open].ends_with(b"rename ") && one == unescape(two)).then_some(one)
+        }
+        _ => None,
+    }
+}
+
+/// Whether this is a quote that closes a name, by what comes after it in rsync's messages.
+fn ends_a_name(text: &[u8]) -> bool {
+    [&b"\" (in "[..], b"\" failed", b"\": ", b"\" -> ", b"\" => "].iter().any(|end| text.starts_with(end))
 }
 
 fn words_of(line: &[u8]) -> String {

@@ -73,7 +73,7 @@ pub fn run(mirror: &Mirror, children: &Children, pace: Pace, sample: Option<Samp
     let seen = Seen { failing: Failing::default(), unread: Unread::default(), tally: Tally::default(), compared: 0 };
     let mut verification = Verification { mirror, children, meter, seen };
     let found = verification.everything_or(sample).and_then(|found| verification.look_again(found, pace));
-    let Seen { mut failing, unread, tally, compared } = verification.seen;
+    let Seen { mut failing, unread, tally, mut compared } = verification.seen;
     // What comes and goes while it is compared is in motion.
     failing.paths.retain(|_, why| why != VANISHED);
     let (outcome, differences) = match found {
@@ -83,7 +83,11 @@ pub fn run(mirror: &Mirror, children: &Children, pace: Pace, sample: Option<Samp
             let outcome = if failing.is_empty() { Outcome::Done } else { Outcome::Partial(failing) };
             (outcome, differences)
         }
-        Err(outcome) => (outcome, Differences::new(Bounds::DEFAULT)),
+        Err(outcome) => {
+            // How far it came is not known, so nothing is claimed.
+            compared = 0;
+            (outcome, Differences::new(Bounds::DEFAULT))
+        }
     };
     Report::new(mirror, outcome, differences, compared, sample, tally, begun.elapsed())
 }
@@ -220,13 +224,23 @@ impl Verification<'_> {
     /// they should be; that is no reason to read the content of all others in it.
     fn once_more(&mut self, found: &Differences) -> Result<Differences, Outcome> {
         let again = Mutex::new(found.none_of_them());
+        let note = |change: Change, path: &Path| {
+            if found.has(path) {
+                again.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
+            }
+        };
+        if self.mirror.rsync.attributes.hard_links {
+            // A path that is compared by itself has no links to others.
+            self.compare(Compare::Content, vec![Scope::Tree(vec![PathBuf::new()])], 1, &note)?;
+            return Ok(again.into_inner().unwrap_or_else(PoisonError::into_inner));
+        }
         for (compare, extra) in [(Compare::Content, false), (Compare::Quick, true)] {
             let concerned = found.iter().filter(|(_, difference)| (*difference == Difference::Extra) == extra);
             let paths: Vec<&Path> = concerned.map(|(path, _)| path).collect();
             let (clients, scopes) = (self.clients_for(paths.len()), self.scopes(&paths, extra));
             self.compare(compare, spread_all(scopes, clients), clients, &|change, path| {
-                if (change == Change::Delete) == extra && found.has(path) {
-                    again.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
+                if (change == Change::Delete) == extra {
+                    note(change, path);
                 }
             })?;
         }

@@ -10,6 +10,7 @@ use super::sample::Sample;
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
+use crate::report::json::with_path;
 use crate::report::summary::Summary;
 use crate::report::text;
 use crate::rsync::outcome::Outcome;
@@ -65,11 +66,11 @@ impl Report {
     /// One line for each difference, or one JSON object.
     pub fn differences(&self, as_json: bool) -> impl Iterator<Item = String> {
         self.differences.iter().flat_map(Differences::iter).map(move |(path, difference)| {
-            let (mirror, word, path) = (&self.summary.mirror, difference.word(), text::path(path));
+            let (mirror, word) = (&self.summary.mirror, difference.word());
             if as_json {
-                json!({ "type": "difference", "mirror": mirror, "difference": word, "path": path }).to_string()
+                with_path(json!({ "type": "difference", "mirror": mirror, "difference": word }), path).to_string()
             } else {
-                format!("{mirror}: {word} {path}")
+                format!("{mirror}: {word} {}", text::path(path))
             }
         })
     }

@@ -204,3 +204,29 @@ fn owners_go_by_number_when_asked_for() {
     run(&place, "full-sync", &config).run().code(0).stderr_has(" --numeric-ids ");
     assert_same(&place.source(), &daemon.module_path().join("name"));
 }
+
+#[test]
+fn verify_finds_links_that_are_broken_on_the_mirror() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let config = configured(&place, &daemon, "hard-links = true");
+    for number in 0..5 {
+        fs::write(place.source().join(format!("a{number}")), number.to_string()).unwrap();
+        fs::hard_link(place.source().join(format!("a{number}")), place.source().join(format!("b{number}"))).unwrap();
+    }
+    let run = |command| Sersync::new(&[command, "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).run();
+    run("full-sync").code(0);
+    run("verify").code(0);
+    let mirror = daemon.module_path().join("name");
+    let broken = mirror.join("b3");
+    let content = fs::read(&broken).unwrap();
+    let time = fs::metadata(&broken).unwrap().modified().unwrap();
+    fs::remove_file(&broken).unwrap();
+    fs::write(&broken, content).unwrap();
+    fs::File::options().write(true).open(&broken).unwrap().set_modified(time).unwrap();
+    let root_time = fs::metadata(place.source()).unwrap().modified().unwrap();
+    fs::File::open(&mirror).unwrap().set_modified(root_time).unwrap();
+    run("verify").code(3).stdout_has("differs b3");
+    run("full-sync").code(0);
+    run("verify").code(0);
+}

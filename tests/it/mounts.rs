@@ -10,7 +10,7 @@ use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
 use crate::support::sersync::{Sersync, config};
 use crate::support::tree::{assert_same, wait_until_same};
-use crate::support::{SOON, is_root, skip};
+use crate::support::{SOON, fixture, is_root, skip, wait_for};
 
 /// A file system in memory, mounted while this lives.
 pub(crate) struct Mount(PathBuf);
@@ -154,4 +154,30 @@ fn all_file_systems_are_followed_when_that_is_wanted() {
     wait_until_same(&place.source().join("end"), &mirror.join("end"), SOON);
     assert!(mirror.join("mnt/d/elsewhere").exists());
     running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn what_is_unmounted_by_force_during_a_pass_is_said() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let mount_point = place.source().join("a/mnt");
+    fs::create_dir_all(&mount_point).unwrap();
+    let Some(mount) = Mount::tmpfs(&mount_point) else { return };
+    fs::write(mount_point.join("elsewhere"), "of another file system").unwrap();
+    let config = configured(&place, &daemon, "one-file-system = false\n");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replacen("[rsync]", "[rsync]\nbwlimit = '1M'", 1)).unwrap();
+    run(&place, "full-sync", &config).run().code(0);
+    fs::write(place.source().join("slow"), fixture::bytes(4 << 20)).unwrap();
+    let pass = run(&place, "full-sync", &config).spawn();
+    let mirror = daemon.module_path().join("name");
+    wait_for("the slow file to be on its way", SOON, || {
+        fs::read_dir(&mirror).unwrap().flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(".slow."))
+    });
+    // In the ordinary way it cannot be unmounted while it is mirrored.
+    let output = Command::new("umount").arg(&mount_point).output().unwrap();
+    assert!(!output.status.success());
+    drop(mount);
+    pass.wait(SOON).code(3).stderr_has("a/mnt: was unmounted during the pass");
+    run(&place, "full-sync", &config).run().code(3).stderr_has("a/mnt: is left as it is");
 }

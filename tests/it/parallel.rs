@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::process::Signal;
 
@@ -287,4 +288,75 @@ fn a_million_entries_need_little_memory() {
     let output = pass.wait(SOON).code(0);
     assert!(output.stdout.lines().count() > directories * (files + 1) / 100, "{output}");
     assert!((1000..100_000).contains(&most), "{most} kB");
+}
+
+/// A pass over a tree that is divided, and tells all as JSON.
+fn told(place: &Place, config: &Path, arguments: &[&str]) -> (Vec<serde_json::Value>, serde_json::Value) {
+    let command = Sersync::new(&["full-sync", "--json", "-c"]).arg(config).args(arguments);
+    let output = command.state_dir(&place.dir.path().join("state")).run().code(0);
+    let mut objects: Vec<serde_json::Value> =
+        output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = objects.pop().unwrap();
+    (objects, summary)
+}
+
+#[test]
+fn a_dry_run_of_a_divided_pass_tells_each_change_once_and_counts_as_the_real_one() {
+    for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
+        let daemon = Rsyncd::builder().version(version).start();
+        let place = Place::new();
+        large_tree(&place.source());
+        let config = configuration(&place, &daemon, "8");
+        for round in 0..2 {
+            let (items, planned) = told(&place, &config, &["--dry-run"]);
+            let mut distinct: Vec<String> = items.iter().map(ToString::to_string).collect();
+            distinct.sort();
+            distinct.dedup();
+            assert_eq!(distinct.len(), items.len());
+            let (_, done) = told(&place, &config, &[]);
+            let counts = |summary: &serde_json::Value| {
+                ["created", "updated", "deleted"].map(|key| summary[key].as_u64().unwrap())
+            };
+            assert_eq!(counts(&planned), counts(&done), "round {round}");
+            assert_same(&place.source(), &daemon.module_path().join("name"));
+            for number in 0..6000 {
+                if number % 50 == 0 && number % 3 == 0 {
+                    let dir = place.source().join(format!("even/{}/{}", number % 17, number % 5));
+                    fs::create_dir_all(&dir).unwrap();
+                    fs::write(dir.join("new"), "new").unwrap();
+                    fs::write(dir.join(number.to_string()), "changed").unwrap();
+                }
+            }
+            fs::remove_dir_all(place.source().join("even/4")).unwrap();
+            fs::create_dir_all(place.source().join("even/4")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_replaced_is_named_and_the_pass_is_not_good() {
+    if !crate::support::is_root() {
+        return crate::support::skip("a file that cannot be replaced takes root to make");
+    }
+    for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
+        let daemon = Rsyncd::builder().version(version).start();
+        let place = Place::new();
+        fs::create_dir(place.source().join("d")).unwrap();
+        fs::write(place.source().join("d/f"), "old").unwrap();
+        fs::write(place.source().join("d/g"), "old").unwrap();
+        place.command("full-sync", &daemon).run().code(0);
+        // Nothing can be renamed over what something is mounted on.
+        let stuck = daemon.module_path().join("name/d/f");
+        let status = Command::new("mount").arg("--bind").args([&stuck, &stuck]).status().unwrap();
+        assert!(status.success());
+        fs::write(place.source().join("d/f"), "changed").unwrap();
+        fs::write(place.source().join("d/g"), "changed").unwrap();
+        let output = place.command("full-sync", &daemon).run();
+        assert!(Command::new("umount").arg("-l").arg(&stuck).status().unwrap().success());
+        let output = output.code(3);
+        assert!(output.stderr.contains(": d/f: "), "{output}");
+        assert_eq!(fs::read(daemon.module_path().join("name/d/g")).unwrap(), b"changed");
+        place.command("full-sync", &daemon).run().code(0);
+        assert_same(&place.source(), &daemon.module_path().join("name"));
+    }
 }

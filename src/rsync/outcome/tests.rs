@@ -170,3 +170,26 @@ fn what_the_daemon_refuses_is_named() {
     let Outcome::Partial(failing) = outcome else { panic!("{outcome:?}") };
     assert!(failing.paths[Path::new("d/f1")].contains("rsyncd.conf"), "{failing:?}");
 }
+
+#[test]
+fn of_lines_with_two_names_the_one_that_failed_is_taken_or_none() {
+    let named = |line: &str| {
+        let Outcome::Partial(failing) = outcome_of(&daemon(), 23, line) else { panic!("{line}") };
+        failing.paths.into_keys().next()
+    };
+    let expected = |path: &str| Some(PathBuf::from(path));
+    for (line, path) in [
+        (
+            r#"rsync: [receiver] rename "/n/t1/.f.072izF" (in m) -> "t1/f": Operation not permitted (1)"#,
+            expected("t1/f"),
+        ),
+        (r#"rsync: [receiver] rename "/n/t1/.f.072izF" (in m) -> "t1/g": Operation not permitted (1)"#, None),
+        (r#"rsync: [generator] symlink "/n/l" (in m) -> "else/where" failed: File exists (17)"#, expected("l")),
+        // Names that look like more of the line.
+        (r#"rsync: [receiver] mkstemp "/n/.a" (in m).RE68xc" (in m) failed: Permission denied (13)"#, None),
+        (r#"rsync: [sender] send_files failed to open "/tmp/p/src/a"b": Permission denied (13)"#, expected("a\"b")),
+        (r#"rsync: [sender] send_files failed to open "/tmp/p/src/a" -> "b": Permission denied (13)"#, None),
+    ] {
+        assert_eq!(named(line), path, "{line}");
+    }
+}

@@ -1,0 +1,48 @@
+//! What rsync has told of already. Several runs of a pass tell of the same: of directories on the way, of what was tried
+//! again, of all that a dry run did not change.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use crate::rsync::output::Change;
+
+/// Beyond this many, what is new is not remembered, and may be counted again: some 20 MB.
+const MOST: usize = 1_000_000;
+
+/// The changes that were told, by their hashes. Nobody can choose names that have the same one.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    hasher: RandomState,
+    told: Mutex<HashSet<u64>>,
+}
+
+impl Listed {
+    /// Whether this is told for the first time.
+    pub(super) fn is_new(&self, change: Change, path: &Path) -> bool {
+        let number = self.hasher.hash_one((change, path));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < MOST { told.insert(number) } else { !told.contains(&number) }
+    }
+
+    /// Forgets all of it.
+    pub(super) fn clear(&self) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_of_a_path_is_new_once() {
+        let listed = Listed::default();
+        let told = |change, path: &str| listed.is_new(change, Path::new(path));
+        assert!(told(Change::Create, "a") && told(Change::Update, "a") && told(Change::Create, "b/"));
+        assert!(!told(Change::Create, "a") && !told(Change::Create, "b"));
+        listed.clear();
+        assert!(told(Change::Create, "a"));
+    }
+}

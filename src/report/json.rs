@@ -1,0 +1,50 @@
+//! Names of files in JSON, so that programs get them exactly.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::text;
+
+/// Adds a path to a JSON object. As `path` it is the name itself when that is UTF-8; else a form for people, and
+/// `path_hex` has its bytes as hexadecimal digits.
+#[must_use]
+pub fn with_path(mut object: Value, path: &Path) -> Value {
+    let bytes = path.as_os_str().as_bytes();
+    object["path"] = match str::from_utf8(bytes) {
+        Ok("") => json!("."),
+        Ok(name) => json!(name),
+        Err(_) => {
+            object["path_hex"] = json!(bytes.iter().fold(String::new(), |mut digits, byte| {
+                // Writing to a string cannot fail.
+                let _ = write!(digits, "{byte:02x}");
+                digits
+            }));
+            json!(text::path(path))
+        }
+    };
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::ffi::OsStr;
+
+    proptest! {
+        #[test]
+        fn every_name_can_be_had_back(bytes in prop::collection::vec(1u8.., 1..20)) {
+            let line = with_path(json!({}), Path::new(OsStr::from_bytes(&bytes))).to_string();
+            let object: Value = serde_json::from_str(&line).unwrap();
+            let name = match object["path_hex"].as_str() {
+                None => object["path"].as_str().unwrap().as_bytes().to_vec(),
+                Some(digits) => (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect(),
+            };
+            prop_assert_eq!(name, bytes);
+            prop_assert!(!line.chars().any(|c| c < ' '));
+        }
+    }
+}
