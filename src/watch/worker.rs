@@ -140,6 +140,7 @@ impl Worker<'_> {
                         (Ok(_), Ok(())) => {}
                     }
                 }
+                lock.into_iter().for_each(Lock::end);
                 if !self.waits(&mut end, LOOK_AGAIN) {
                     return;
                 }
