@@ -1,7 +1,7 @@
 //! The executor: turns the scopes of one mirror into rsync jobs, runs them and says what became of them.
 
 mod deletions;
-mod listed;
+mod told;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -130,7 +130,7 @@ pub struct Executor<'a> {
     /// The root of the source, when it is to stay the same.
     root: Option<Root>,
     deletions: Deletions,
-    told: listed::Listed,
+    told: told::Told,
     versions: Versions,
     manner: Manner,
     /// A watcher of the same mirror is at work.
@@ -157,7 +157,7 @@ impl<'a> Executor<'a> {
             missing_args,
             root: None,
             deletions: Deletions::default(),
-            told: listed::Listed::default(),
+            told: told::Told::default(),
             versions: Versions::Kept,
             manner: Manner::Thorough,
             beside_watch: false,

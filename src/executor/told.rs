@@ -13,22 +13,22 @@ const MOST: usize = 1_000_000;
 
 /// The changes that were told, by their hashes. Nobody can choose names that have the same one.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(super) struct Told {
     hasher: RandomState,
-    told: Mutex<HashSet<u64>>,
+    changes: Mutex<HashSet<u64>>,
 }
 
-impl Listed {
+impl Told {
     /// Whether this is told for the first time.
     pub(super) fn is_new(&self, change: Change, path: &Path) -> bool {
         let number = self.hasher.hash_one((change, path));
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < MOST { told.insert(number) } else { !told.contains(&number) }
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if changes.len() < MOST { changes.insert(number) } else { !changes.contains(&number) }
     }
 
     /// Forgets all of it.
     pub(super) fn clear(&self) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -38,11 +38,11 @@ mod tests {
 
     #[test]
     fn each_change_of_a_path_is_new_once() {
-        let listed = Listed::default();
-        let told = |change, path: &str| listed.is_new(change, Path::new(path));
+        let all = Told::default();
+        let told = |change, path: &str| all.is_new(change, Path::new(path));
         assert!(told(Change::Create, "a") && told(Change::Update, "a") && told(Change::Create, "b/"));
         assert!(!told(Change::Create, "a") && !told(Change::Create, "b"));
-        listed.clear();
+        all.clear();
         assert!(told(Change::Create, "a"));
     }
 }
