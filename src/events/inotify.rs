@@ -25,14 +25,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{Dir, FileType, Mode as FsMode, OFlags};
 use rustix::io::Errno;
 
 use super::mounts::Mounts;
 use super::tree::{DirTree, NodeId};
-use super::{Identity, Sink};
+use super::{Identity, Sink, Waker};
 use crate::config::settings::Source;
 use crate::dirty::Mark;
 use crate::guard::{self, EmptySource};
@@ -51,7 +51,7 @@ pub struct Inotify {
 #[derive(Debug)]
 struct Stop {
     requested: AtomicBool,
-    wake: OwnedFd,
+    waker: Waker,
 }
 
 impl Inotify {
@@ -60,10 +60,7 @@ impl Inotify {
     /// # Errors
     /// When threads or descriptors cannot be had.
     pub fn start(source: Arc<Source>, excludes: Excludes, sink: Arc<dyn Sink>) -> io::Result<Inotify> {
-        let stop = Arc::new(Stop {
-            requested: AtomicBool::new(false),
-            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        });
+        let stop = Arc::new(Stop { requested: AtomicBool::new(false), waker: Waker::new()? });
         let supervisor = thread::Builder::new().name(format!("events {}", source.name)).spawn({
             let stop = Arc::clone(&stop);
             move || supervise(&source, &excludes, sink.as_ref(), &stop)
@@ -73,9 +70,14 @@ impl Inotify {
 
     /// Delivers what has happened up to now, and ends.
     pub fn stop(&self) {
-        self.stop.requested.store(true, Ordering::Relaxed);
-        // The descriptor is ours, and the counter cannot be full.
-        let _ = rustix::io::write(&self.stop.wake, &1_u64.to_ne_bytes());
+        self.stop.requested.store(true, Ordering::Release);
+        self.stop.waker.wake();
+    }
+
+    /// What makes it report what has happened up to now.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.stop.waker.clone()
     }
 
     /// Whether everything has been delivered after [`Inotify::stop`].
@@ -151,7 +153,8 @@ fn wait_for_root(source: &Source, mounted: bool, stop: &Stop) -> bool {
 }
 
 fn pause(stop: &Stop, time: Duration) {
-    let _ = wait(&[(stop.wake.as_fd(), PollFlags::IN)], time);
+    let _ = wait(&[(stop.waker.as_fd(), PollFlags::IN)], time);
+    stop.waker.reset();
 }
 
 /// Waits until there is news on one of the descriptors; tells whether it is on the last one.
@@ -274,16 +277,20 @@ impl<'a> Session<'a> {
         let mut rescanned = Instant::now();
         loop {
             let time = if reading.left.is_empty() { ROOT_CHECK } else { MOVE_GRACE };
-            let (events, wake) = (self.inotify.as_fd(), self.stop.wake.as_fd());
+            let (events, wake) = (self.inotify.as_fd(), self.stop.waker.as_fd());
             let table = (mounts.as_fd(), PollFlags::PRI);
             let mounted = wait(&[(events, PollFlags::IN), (wake, PollFlags::IN), table], time)?;
-            let stopping = self.stop.requested.load(Ordering::Relaxed);
+            // In this order: who asks for the end does so first, and wakes after that.
+            self.stop.waker.reset();
+            let stopping = self.stop.requested.load(Ordering::Acquire);
+            let now = Instant::now();
             let complete = self.complete.load(Ordering::Acquire) && !self.degraded.load(Ordering::Relaxed);
             let moment = complete.then(Moment::now);
             self.read_available(reading, buffer)?;
             if reading.ended.is_some() {
                 return Ok(());
             }
+            self.sink.delivered(now);
             if let Some(moment) = moment {
                 self.sink.reported_until(moment);
             }

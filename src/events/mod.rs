@@ -7,7 +7,13 @@ pub mod inotify;
 mod mounts;
 pub mod tree;
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, eventfd};
 
 use crate::dirty::Mark;
 use crate::state::record::Moment;
@@ -27,6 +33,38 @@ pub trait Sink: Send + Sync {
     /// Everything that happened before this moment was reported, but for what is inside directories that are new.
     fn reported_until(&self, moment: Moment);
 
+    /// Everything that happened before this instant was reported, with the same exception and that of directories for
+    /// which there was no watch to be had.
+    fn delivered(&self, before: Instant);
+
     /// From now on every change below this root directory is reported; or, with `None`, the root is gone for now.
     fn watching(&self, root: Option<Identity>);
+}
+
+/// Makes the reader of an event source report what has happened up to now.
+#[derive(Debug, Clone)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    fn new() -> io::Result<Waker> {
+        Ok(Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// Wakes it. It says so by [`Sink::delivered`], unless its source is gone for now.
+    pub fn wake(&self) {
+        // The descriptor is ours. Should its counter be full, it is readable all the same.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Sleeps on from now on, until it is woken again.
+    fn reset(&self) {
+        // That there is nothing to be read is as good.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }

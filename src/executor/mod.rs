@@ -6,12 +6,13 @@ mod told;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use log::{debug, info, trace, warn};
+use log::{debug, error, info, trace, warn};
 
 use self::deletions::Deletions;
 use crate::backoff::Backoff;
@@ -20,6 +21,7 @@ use crate::history::bucket::Bucket;
 use crate::history::keeper::Keeper;
 use crate::meter::Meter;
 use crate::mirror::{Endpoint, Mirror};
+use crate::report::text;
 use crate::root::Root;
 use crate::rsync::argv::{self, Compare, FileList, JobOptions, Manner, MissingArgs};
 use crate::rsync::children::{Children, Ends, NotRun};
@@ -240,6 +242,12 @@ impl<'a> Executor<'a> {
         self.meter
     }
 
+    /// Somebody else changed the mirror: what is replaced from now on may have another type than what the bucket in use
+    /// holds under the same name.
+    pub fn use_new_bucket(&self) {
+        self.history().leave();
+    }
+
     /// The mirror that it works for.
     #[must_use]
     pub fn mirror(&self) -> &'a Mirror {
@@ -350,8 +358,12 @@ impl<'a> Executor<'a> {
         {
             results.extend(lock(&queue).drain(..).map(|scope| (scope, busy.clone())));
         }
-        if results.iter().any(|(_, outcome)| *outcome == Outcome::NoMissingArgs) {
-            self.fall_back();
+        if results.iter().any(|(_, outcome)| *outcome == Outcome::NoMissingArgs) && self.fall_back() {
+            let refused = results.extract_if(.., |(_, outcome)| *outcome == Outcome::NoMissingArgs);
+            let again: Vec<Scope> = refused.map(|(scope, _)| scope).collect();
+            let (more, counted) = self.run_at_once(&again, most, exclude, on_item);
+            results.extend(more);
+            tally.add(counted);
         }
         // One after the other, each with all that may still be deleted.
         for (scope, outcome) in results.iter_mut().filter(|(_, outcome)| *outcome == Outcome::Limited) {
@@ -381,13 +393,13 @@ impl<'a> Executor<'a> {
     }
 
     fn attempt(&mut self, scopes: &[Scope], exclude: &[OsString], tally: &mut Tally, on_item: &OnItem<'_>) -> Outcome {
-        let scopes = self.adapted(scopes, exclude);
-        let bucket = match self.bucket_for(&scopes) {
-            Ok(bucket) => bucket,
-            Err(outcome) => return outcome,
-        };
         let mut failing = Failing::default();
-        for job in scopes.into_iter().flat_map(jobs) {
+        for job in self.adapted(scopes, exclude).into_iter().flat_map(jobs) {
+            // What was a directory for the job before may have become a file for this one.
+            let bucket = match self.bucket_for(slice::from_ref(&job)) {
+                Ok(bucket) => bucket,
+                Err(outcome) => return outcome,
+            };
             match self.job(&job, exclude, bucket.as_ref(), Together::ALONE, tally, on_item) {
                 Outcome::Done => {}
                 Outcome::Partial(paths) => failing.extend(paths),
@@ -453,9 +465,14 @@ impl<'a> Executor<'a> {
         let mut not_deleted: Vec<PathBuf> = Vec::new();
         let mut deletions_skipped = false;
         let mut deleted = 0;
+        let mut lost: Option<(PathBuf, u64)> = None;
         let mut gauge = self.meter.map(|meter| meter.job(scope));
         let ends = if progress { Ends::Return } else { Ends::Newline };
         let finished = self.children.run(&mut command, ends, |line| match output::parse(line) {
+            // Paths of the mirror are relative. rsync made room for a version, and removed another one for it.
+            Line::Item { change: Change::Delete, path, .. } if path.is_absolute() => {
+                lost.get_or_insert((path, 0)).1 += 1;
+            }
             Line::Item { change, bytes, path } => {
                 if self.told.is_new(change, &path) {
                     tally.count(change, bytes);
@@ -482,6 +499,11 @@ impl<'a> Executor<'a> {
             Line::NotDeleted(_) | Line::Other => {}
         });
         self.deletions.add(deleted);
+        if let Some((first, paths)) = lost {
+            let (first, paths) =
+                (text::path(&first), text::count(usize::try_from(paths).unwrap_or(usize::MAX), "path"));
+            error!("{}: rsync removed {paths} from the history, {first} first", self.mirror);
+        }
         let finished = match finished {
             Ok(finished) => finished,
             Err(NotRun::Closed) => return Outcome::Stopped,

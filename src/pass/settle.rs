@@ -92,7 +92,6 @@ impl<'a> Pass<'a> {
                         wait = wait.max(FIRST_WAIT);
                         again.push(scope);
                     }
-                    Outcome::NoMissingArgs if !last => again.push(scope),
                     Outcome::Transient(_) | Outcome::Busy(_) | Outcome::Aborted(_) if self.waits && !last => {
                         again.push(scope);
                         trouble = Some(outcome);

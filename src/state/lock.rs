@@ -47,10 +47,11 @@ impl fmt::Display for Kind {
 pub struct Lock {
     file: File,
     after_crash: bool,
+    serial: u64,
 }
 
-/// What the file says after an orderly end.
-const ENDED: &str = "ended\n";
+/// What the file says after an orderly end, before the number of the holder.
+const ENDED: &str = "ended";
 
 /// Even without `--lock-wait` a lock is tried for this long, because [`is_held`] takes it for a moment.
 const LEAST_WAIT: Duration = Duration::from_millis(300);
@@ -85,8 +86,8 @@ impl Lock {
         };
         let other = other.map(|other| left_by_crash(state, mirror, other)).transpose().map_err(failed)?;
         let after_crash = crashed(&mut file) || other.unwrap_or_default();
-        write_note(&mut file, &holder()).map_err(|e| failed(unnoted(&e)))?;
-        Ok(Lock { file, after_crash })
+        let serial = begin(&mut file).map_err(failed)?;
+        Ok(Lock { file, after_crash, serial })
     }
 
     /// Takes the lock that a pass over a source with hooks holds from the first hook to the last: the hooks of another run
@@ -107,8 +108,8 @@ impl Lock {
         if !acquire(&file, wait, give_up).map_err(failed)? {
             return Err(locked(&name, "another pass with hooks is running", &mut file));
         }
-        write_note(&mut file, &holder()).map_err(|e| failed(unnoted(&e)))?;
-        Ok(Lock { file, after_crash: false })
+        let serial = begin(&mut file).map_err(failed)?;
+        Ok(Lock { file, after_crash: false, serial })
     }
 
     /// Whether the one before, of either kind, was killed or left rsync sessions behind: the daemon may still be working
@@ -118,10 +119,17 @@ impl Lock {
         self.after_crash
     }
 
+    /// How often it had been taken when it was taken for this: who finds a number that is not the one after its own knows
+    /// that others had the lock in between.
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
     /// Notes that nothing was left behind.
     pub fn end(mut self) {
         // Without the note the next run waits a little longer than it has to.
-        let _ = write_note(&mut self.file, ENDED);
+        let _ = write_note(&mut self.file, &format!("{ENDED}, no. {}\n", self.serial));
     }
 }
 
@@ -139,13 +147,20 @@ fn acquire(file: &File, wait: Duration, give_up: impl Fn() -> bool) -> io::Resul
 }
 
 fn locked(name: &str, what: &str, file: &mut File) -> Failure {
-    let message = format!("{name}: {what} ({}); wait for it with --lock-wait 5m", note(file).trim());
+    let note = note(file);
+    let holder = note.split(", ").next().unwrap_or_default().trim();
+    let message = format!("{name}: {what} ({holder}); wait for it with --lock-wait 5m");
     Failure::new(Exit::Locked, message)
 }
 
-/// What the file says while the lock is held.
-fn holder() -> String {
-    format!("process {} since {}\n", std::process::id(), Local::now().format("%Y-%m-%d %H:%M:%S"))
+/// Notes who holds the lock, and returns the number that this has.
+fn begin(file: &mut File) -> io::Result<u64> {
+    let serial =
+        note(file).rsplit(' ').next().and_then(|last| last.trim().parse().ok()).unwrap_or(0_u64).wrapping_add(1);
+    let since = Local::now().format("%Y-%m-%d %H:%M:%S");
+    let holder = format!("process {} since {since}, no. {serial}\n", std::process::id());
+    write_note(file, &holder).map_err(|e| unnoted(&e))?;
+    Ok(serial)
 }
 
 fn note(file: &mut File) -> String {
@@ -167,7 +182,8 @@ fn unnoted(e: &io::Error) -> io::Error {
 }
 
 fn crashed(file: &mut File) -> bool {
-    !matches!(note(file).as_str(), "" | ENDED)
+    let note = note(file);
+    !note.is_empty() && !note.starts_with(ENDED)
 }
 
 /// Whether nobody holds this lock and the last one to do so did not end in order.

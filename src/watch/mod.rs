@@ -154,8 +154,13 @@ impl Engine<'_> {
         }
         let start = |(source, queues): (&Arc<Source>, Vec<Arc<Queue>>)| {
             let excludes = compiled(&self.real_time_patterns(source)?)?;
-            Inotify::start(Arc::clone(source), excludes, Arc::new(ToQueues::new(queues, tell.clone())))
-                .with_context(|| format!("source `{}`: its event source cannot be started", source.name))
+            let sink = Arc::new(ToQueues::new(queues.clone(), tell.clone()));
+            let events = Inotify::start(Arc::clone(source), excludes, sink)
+                .with_context(|| format!("source `{}`: its event source cannot be started", source.name))?;
+            for queue in &queues {
+                queue.set_waker(events.waker());
+            }
+            Ok(events)
         };
         by_source.into_values().map(start).collect()
     }

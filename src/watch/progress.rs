@@ -41,6 +41,8 @@ pub(super) struct Progress {
     pub(super) covered: Option<Moment>,
     /// When the stamp was last moved.
     pub(super) stamped: Instant,
+    /// The number of its last turn.
+    pub(super) turn: Option<u64>,
     /// Places of directories of which nothing was sent for sure since.
     pub(super) places: Places,
     /// What is to be sent when the pass that is running is over: what had to wait for that, and what was sent beside it,
@@ -72,6 +74,7 @@ impl Progress {
             failing: BTreeSet::new(),
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
+            turn: None,
             // What the mirror has is only known when it was compared.
             places: Places::Anywhere,
             cut_off,

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::News;
 use super::places::Places;
 use crate::config::settings::Watch;
 use crate::dirty::{DirtySet, Mark};
-use crate::events::{Identity, Sink};
+use crate::events::{Identity, Sink, Waker};
 use crate::state::record::Moment;
 
 /// The pending changes of one mirror.
@@ -18,6 +18,8 @@ use crate::state::record::Moment;
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    /// Wakes the event source.
+    waker: OnceLock<Waker>,
     delay: Duration,
     max_delay: Duration,
 }
@@ -32,7 +34,11 @@ struct State {
     root: Option<Identity>,
     /// Places of directories among the pending changes.
     places: Places,
-    /// Everything before this moment was reported.
+    /// Everything before this instant was reported.
+    delivered: Instant,
+    /// Somebody waits for that.
+    awaited: bool,
+    /// Everything before this moment was reported, which can be told to a later process.
     reported: Option<Moment>,
     /// The same for what was handed out last.
     handed_out: Option<Moment>,
@@ -64,6 +70,8 @@ impl Queue {
             last: now,
             root: None,
             places: Places::default(),
+            delivered: now,
+            awaited: false,
             reported: None,
             handed_out: None,
             busy: true,
@@ -72,6 +80,7 @@ impl Queue {
         Queue {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            waker: OnceLock::new(),
             delay: settings.delay,
             max_delay: settings.max_delay,
         }
@@ -121,6 +130,27 @@ impl Queue {
     #[must_use]
     pub(super) fn take(&self) -> (DirtySet, Places) {
         self.lock().hand_out()
+    }
+
+    /// Lets the event source be woken when it has to be known what has happened.
+    pub(super) fn set_waker(&self, waker: Waker) {
+        // There is one source, and it is started once.
+        let _ = self.waker.set(waker);
+    }
+
+    /// The places of directories among everything that has happened up to now and was not handed out; nothing when the
+    /// source has not told within the time limit.
+    #[must_use]
+    pub(super) fn places_by_now(&self, limit: Duration) -> Option<Places> {
+        let now = Instant::now();
+        self.waker.get()?.wake();
+        let mut state = self.lock();
+        state.awaited = true;
+        let waiting = |state: &mut State| state.delivered < now && !state.closing;
+        let waited = self.changed.wait_timeout_while(state, limit, waiting);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.awaited = false;
+        (state.delivered >= now).then(|| state.places.clone())
     }
 
     /// The moment before which everything has been handed out, if nothing was put back since.
@@ -204,6 +234,14 @@ impl Queue {
         state.reported = Some(moment);
     }
 
+    fn delivered(&self, before: Instant) {
+        let mut state = self.lock();
+        state.delivered = before;
+        if state.awaited {
+            self.changed.notify_all();
+        }
+    }
+
     fn watching(&self, root: Option<Identity>) {
         self.lock().root = root;
         self.changed.notify_all();
@@ -248,6 +286,10 @@ impl Sink for ToQueues {
 
     fn reported_until(&self, moment: Moment) {
         self.queues.iter().for_each(|queue| queue.reported_until(moment.clone()));
+    }
+
+    fn delivered(&self, before: Instant) {
+        self.queues.iter().for_each(|queue| queue.delivered(before));
     }
 
     fn watching(&self, root: Option<Identity>) {

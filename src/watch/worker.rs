@@ -73,6 +73,8 @@ enum Turn {
 
 /// How often a running pass is looked for, and a root that is not the watched one.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long it may take until it is known what has happened up to now.
+const LONGEST_REPORT: Duration = Duration::from_secs(1);
 /// How often the stamp is moved on at most.
 const STAMP_EVERY: Duration = Duration::from_secs(5);
 /// Further failing paths are counted in the log, not named.
@@ -290,7 +292,10 @@ impl Worker<'_> {
         }
         // To be known before the changes are looked at: a pass that begins later sees at least as much.
         let turn = match self.turn() {
-            Ok(Turn::Ours(turn)) => turn,
+            Ok(Turn::Ours(turn)) => {
+                self.note_turn(progress, turn.as_ref());
+                turn
+            }
             Ok(Turn::OfAPass) => {
                 progress.again.merge(batch);
                 return self.send_beside_a_pass(progress, batch);
@@ -359,7 +364,12 @@ impl Worker<'_> {
             Scope::Tree(_) => Vec::new(),
         };
         let present = self.plan(progress, batch).into_iter().flat_map(listed);
-        let present: Vec<PathBuf> = present.filter(|path| progress.places.are_apart_from(path)).collect();
+        let mut present: Vec<PathBuf> = present.filter(|path| progress.places.are_apart_from(path)).collect();
+        // What is looked at is newer than what was reported.
+        match self.queue.places_by_now(LONGEST_REPORT) {
+            Some(places) => present.retain(|path| places.are_apart_from(path)),
+            None => present.clear(),
+        }
         if present.is_empty() {
             return;
         }
@@ -404,6 +414,15 @@ impl Worker<'_> {
             Err(failure) if failure.exit == Exit::Locked => Ok(Turn::OfAPass),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Finds out whether somebody else had the turn since this worker had it last.
+    fn note_turn(&self, progress: &mut Progress, turn: Option<&Lock>) {
+        let serial = turn.map(Lock::serial);
+        if serial != progress.turn.map(|last| last.wrapping_add(1)) {
+            self.executor.use_new_bucket();
+        }
+        progress.turn = serial;
     }
 
     fn postpone(&self, progress: &mut Progress, batch: &DirtySet, trouble: Trouble, cure: Cure) {

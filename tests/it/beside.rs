@@ -1,6 +1,7 @@
 //! A pass beside `watch`: neither undoes what the other does, and no version is lost between them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
@@ -269,6 +270,41 @@ fn a_directory_in_the_place_of_a_file_beside_a_pass_loses_no_version() {
     assert!(matches!(output.code, Some(0 | 3)), "{output}");
     both.end(running);
     both.assert_kept(&names.iter().map(|name| (name.as_str(), name.as_str())).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_pass_changed_is_not_put_into_the_bucket_of_before() {
+    let both = Both::new(Version::Installed);
+    fs::create_dir(both.source("f")).unwrap();
+    fs::write(both.source("f/edited"), "1").unwrap();
+    fs::write(both.source("f/touched"), "touched").unwrap();
+    let text = fs::read_to_string(&both.config).unwrap();
+    // Long enough for what waits for the pass to be sent before what is heard after it.
+    let text = text.replace("delay = '50ms'\nmax-delay = '1s'", "delay = '2s'\nmax-delay = '9s'");
+    fs::write(&both.config, text).unwrap();
+    let running = both.watch();
+    fs::write(both.source("f/edited"), "edited").unwrap();
+    wait_until_same(&both.place.source(), &mirror(&both.daemon), LATER);
+    // This holds a pass up that watch takes for running.
+    let locks = fs::read_dir(both.place.dir.path().join("state/locks")).unwrap();
+    let lock = locks.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|e| e == "pass"));
+    let lock = fs::File::open(lock.unwrap()).unwrap();
+    lock.lock().unwrap();
+    fs::set_permissions(both.source("f/touched"), fs::Permissions::from_mode(0o600)).unwrap();
+    running.wait_for_log("beside a pass", LATER);
+    // Until the pass is over, watch hears nothing more.
+    running.signal(Signal::STOP);
+    drop(lock);
+    let outside = both.place.dir.path().join("outside");
+    fs::rename(both.source("f"), &outside).unwrap();
+    fs::write(both.source("f"), "a file for a moment").unwrap();
+    both.pass().wait(LATER).code(0);
+    assert!(both.mirror("f").is_file());
+    fs::remove_file(both.source("f")).unwrap();
+    fs::rename(&outside, both.source("f")).unwrap();
+    running.signal(Signal::CONT);
+    both.end(running);
+    both.assert_kept(&[("f/edited", "1"), ("f/edited", "edited"), ("f", "a file for a moment")]);
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn storm(version: Version, seed_offset: u64) {
     same();
     let output = watch.terminate();
     assert_eq!(output.signal, Some(Signal::TERM.as_raw()), "{output}");
+    assert!(!output.stderr.contains("from the history"), "{}", last_lines(&output.stderr));
     let kept = contents(&module);
     let total = versions.len();
     versions.retain(|content, _| !kept.contains_key(content));
