@@ -116,8 +116,8 @@ impl Pruning<'_> {
             pruning.rsync(command, |line| {
                 let Some(entry) = listing::parse(line) else { return };
                 match entry.path.strip_prefix(name) {
-                    Ok(below) if below.as_os_str().is_empty() => is_directory = entry.directory,
-                    Ok(below) => found.push(Found { path: below.to_owned(), directory: entry.directory }),
+                    Ok(below) if below.as_os_str().is_empty() => is_directory = entry.is_directory(),
+                    Ok(below) => found.push(Found { path: below.to_owned(), directory: entry.is_directory() }),
                     Err(_) => {}
                 }
             })

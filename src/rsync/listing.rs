@@ -2,18 +2,45 @@
 
 use std::path::PathBuf;
 
+use chrono::NaiveDateTime;
+
 use super::output::unescape;
 
 /// One entry of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Whether it is a directory itself, and not a link to one.
-    pub directory: bool,
+    /// What it is.
+    pub kind: Kind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When its content was changed last, to the second, in the local time of this host; nothing when the line is no date.
+    pub modified: Option<NaiveDateTime>,
     /// Relative to the directory that was asked for, which is `.` itself.
     pub path: PathBuf,
 }
 
-/// Reads `drwxr-xr-x          4,096 2026/11/25 09:09:05 name`; none when the line is something else, such as the words
+/// What an entry is. Links are never followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory itself, and not a link to one.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
+impl Entry {
+    /// Whether it is a directory itself.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.kind == Kind::Directory
+    }
+}
+
+/// Reads `drwxr-xr-x          4,096 2026/11/25 09:09:05 name`, without the targets of links, as rsync prints it without `-l`; none when the line is something else, such as the words
 /// with which a daemon greets. The name comes last and is the only part that may hold a space, at its beginning too.
 #[must_use]
 pub fn parse(line: &[u8]) -> Option<Entry> {
@@ -24,10 +51,22 @@ pub fn parse(line: &[u8]) -> Option<Entry> {
     let digits = |text: &[u8], others: &[u8]| {
         !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || others.contains(byte))
     };
-    let kind = *mode.first()?;
-    let is_entry = mode.len() == 10 && b"-dlcbsp".contains(&kind) && digits(size, b",.") && !name.is_empty();
-    (is_entry && digits(date, b"/-") && digits(time, b":"))
-        .then(|| Entry { directory: kind == b'd', path: unescape(name) })
+    let kind = match mode.first()? {
+        b'd' => Kind::Directory,
+        b'-' => Kind::File,
+        b'l' => Kind::Link,
+        b'c' | b'b' | b's' | b'p' => Kind::Special,
+        _ => return None,
+    };
+    let is_entry = mode.len() == 10 && digits(size, b",.") && !name.is_empty();
+    (is_entry && digits(date, b"/-") && digits(time, b":")).then(|| {
+        let size = size.iter().filter(|byte| byte.is_ascii_digit());
+        let size = size.fold(0_u64, |sum, byte| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0')));
+        let moment = [date, b" ", time].concat();
+        let modified =
+            str::from_utf8(&moment).ok().and_then(|text| NaiveDateTime::parse_from_str(text, "%Y/%m/%d %H:%M:%S").ok());
+        Entry { kind, size, modified, path: unescape(name) }
+    })
 }
 
 /// What stands before the first space, and what after it.
@@ -55,8 +94,8 @@ mod tests {
             ("", None),
         ];
         for (line, expected) in cases {
-            let expected = expected.map(|(directory, path)| Entry { directory, path: path.into() });
-            assert_eq!(parse(line.as_bytes()), expected, "{line}");
+            let found = parse(line.as_bytes()).map(|entry| (entry.is_directory(), entry.path));
+            assert_eq!(found, expected.map(|(directory, path)| (directory, path.into())), "{line}");
         }
     }
 
@@ -69,7 +108,7 @@ mod tests {
         #[test]
         fn no_name_is_taken_for_another(name in "[ -~]{1,30}") {
             let line = format!("drwxr-xr-x          4,096 2026/11/25 09:09:05 {}", name.replace('\\', "\\#134"));
-            prop_assert_eq!(parse(line.as_bytes()), Some(Entry { directory: true, path: name.into() }));
+            prop_assert_eq!(parse(line.as_bytes()).map(|entry| entry.path), Some(name.into()));
         }
     }
 }
