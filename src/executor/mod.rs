@@ -481,9 +481,7 @@ impl<'a> Executor<'a> {
                 }
                 deleted += u64::from(change == Change::Delete);
                 // A directory that replaces a file counts as created, and the file is in the bucket.
-                if change != Change::Attributes {
-                    self.history().note(&path);
-                }
+                self.history().note(change, &path);
                 on_item(change, &path);
             }
             Line::BytesSent(sent) => tally.sent += sent,
@@ -499,6 +497,7 @@ impl<'a> Executor<'a> {
             Line::NotDeleted(_) | Line::Other => {}
         });
         self.deletions.add(deleted);
+        self.history().settle();
         if let Some((first, paths)) = lost {
             let (first, paths) =
                 (text::path(&first), text::count(usize::try_from(paths).unwrap_or(usize::MAX), "path"));

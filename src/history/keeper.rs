@@ -5,11 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::Local;
+use log::warn;
 
 use super::bucket::Bucket;
 use super::current::Current;
 use crate::mirror::Mirror;
+use crate::rsync::output::Change;
 use crate::scope::Scope;
+use crate::state::journal::Journal;
 use crate::state::{StateDir, bucket_claim};
 
 /// The history of one mirror, as far as this process writes it.
@@ -19,19 +22,21 @@ pub struct Keeper {
     state: Option<StateDir>,
     resolution: Duration,
     current: Option<Current>,
+    /// What `restore` has to know of the current bucket.
+    journal: Option<Journal>,
 }
 
 impl Keeper {
     /// Keeps no history.
     #[must_use]
     pub fn none() -> Self {
-        Keeper { state: None, resolution: Duration::ZERO, current: None }
+        Keeper { state: None, resolution: Duration::ZERO, current: None, journal: None }
     }
 
     /// Keeps history; one bucket is used for at most `resolution`.
     #[must_use]
     pub fn new(state: StateDir, resolution: Duration) -> Self {
-        Keeper { state: Some(state), resolution, current: None }
+        Keeper { state: Some(state), resolution, current: None, journal: None }
     }
 
     /// The bucket for the next run over these scopes; none when no history is kept.
@@ -41,22 +46,46 @@ impl Keeper {
     pub fn bucket_for(&mut self, mirror: &Mirror, scopes: &[Scope]) -> io::Result<Option<Bucket>> {
         let Some(state) = &self.state else { return Ok(None) };
         let now = Instant::now();
-        let current = match self.current.take().filter(|current| current.serves(scopes, now, self.resolution)) {
-            Some(current) => current,
-            None => Current::new(bucket_claim::claim(state, mirror, Local::now().naive_local())?, now),
+        let serving = self.current.take().filter(|current| current.serves(scopes, now, self.resolution));
+        let current = if let Some(current) = serving {
+            current
+        } else {
+            let bucket = bucket_claim::claim(state, mirror, Local::now().naive_local())?;
+            self.journal = Some(Journal::begin(state, mirror, bucket)?);
+            Current::new(bucket, now)
         };
         Ok(Some(self.current.insert(current).bucket))
     }
 
-    /// Notes that a version of a path may have gone into the bucket.
-    pub fn note(&mut self, path: &Path) {
-        if let Some(current) = &mut self.current {
-            current.note(path);
+    /// Notes what was done to a path, of which a version may have gone into the bucket. Directories have a closing slash.
+    pub fn note(&mut self, change: Change, path: &Path) {
+        let Some(current) = self.current.as_mut().filter(|_| change != Change::Attributes) else { return };
+        current.note(path);
+        let Some(journal) = &mut self.journal else { return };
+        let noted = match change {
+            Change::Create => journal.created(path),
+            Change::Delete if path.as_os_str().as_encoded_bytes().ends_with(b"/") => journal.removed(path),
+            Change::Attributes | Change::Delete | Change::Update => Ok(()),
+        };
+        self.check(noted);
+    }
+
+    /// Makes what was noted last until after this process.
+    pub fn settle(&mut self) {
+        let settled = self.journal.as_mut().map_or(Ok(()), Journal::settle);
+        self.check(settled);
+    }
+
+    fn check(&mut self, written: io::Result<()>) {
+        if let Err(e) = written {
+            warn!("the journal of the history cannot be written, so `restore` will show what is new now as old: {e}");
+            self.journal = None;
         }
     }
 
     /// Uses this bucket no more: it is not known what the last run put there.
     pub fn leave(&mut self) {
         self.current = None;
+        self.journal = None;
     }
 }

@@ -8,14 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chrono::Local;
+use chrono::{Local, TimeDelta};
 use log::{debug, info, trace, warn};
 
 use self::report::Report;
 use crate::backoff::Backoff;
 use crate::executor::{Mode, Tally};
 use crate::exit::Exit;
-use crate::history::bucket::HISTORY_DIR;
+use crate::history::bucket::{Bucket, HISTORY_DIR};
 use crate::history::retention::{self, Found, Plan, Policy, Unit};
 use crate::mirror::{Endpoint, Mirror};
 use crate::report::text;
@@ -24,6 +24,7 @@ use crate::rsync::outcome::{self, Ending, Failing, Outcome, SETTLE, Trouble};
 use crate::rsync::output::{self, Change, Line};
 use crate::rsync::{argv, listing, probe, removal};
 use crate::state::StateDir;
+use crate::state::journal;
 use crate::state::lock::{self, Kind, Lock};
 
 /// How long to wait, and how often, for a connection of a daemon that has none free.
@@ -71,6 +72,14 @@ pub fn run(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Report {
         Ok(plan) => (Some(plan), BTreeSet::new(), Outcome::Done),
         Err(outcome) => (None, BTreeSet::new(), outcome),
     };
+    if terms.mode == Mode::Real {
+        // Of a bucket in which nothing was replaced there is only the journal.
+        let oldest = Local::now().naive_local() - TimeDelta::days(i64::from(terms.keep_days) + 1);
+        let gone = |bucket: Bucket| removed.contains(&Unit::Bucket(bucket)) || bucket.start < oldest;
+        if let Err(e) = journal::forget(terms.state, mirror, gone) {
+            warn!("{mirror}: what is known of buckets that are gone cannot be removed: {e}");
+        }
+    }
     if !outcome.cut_off() {
         lock.into_iter().for_each(Lock::end);
     }

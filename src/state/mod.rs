@@ -1,6 +1,7 @@
 //! The state directory: what sersync remembers between runs, and the locks.
 
 pub mod bucket_claim;
+pub mod journal;
 pub mod lock;
 pub mod record;
 

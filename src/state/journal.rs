@@ -1,0 +1,139 @@
+//! Journals: what each bucket of history cannot tell by itself. A bucket holds what was replaced or deleted, but not which
+//! paths were new, nor which directories were removed with nothing in them. `restore` needs both.
+//!
+//! A journal is a file for each bucket, in the state directory of the host that mirrors. Its modification time is that of
+//! the last change that went into the bucket.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::StateDir;
+use crate::history::bucket::Bucket;
+use crate::mirror::Mirror;
+
+/// Before a path that was not there before.
+const CREATED: u8 = b'+';
+/// Before a directory that was removed.
+const REMOVED: u8 = b'-';
+
+/// The journal of a bucket in use.
+#[derive(Debug)]
+pub struct Journal(BufWriter<File>);
+
+impl Journal {
+    /// Begins the journal of a bucket.
+    ///
+    /// # Errors
+    /// Those of making a file in the state directory.
+    pub fn begin(state: &StateDir, mirror: &Mirror, bucket: Bucket) -> io::Result<Journal> {
+        let path = state.dir(&place(mirror, &bucket.start.format("%Y-%m-%d").to_string()))?.join(bucket.name());
+        let file = File::options().append(true).create(true).mode(0o600).open(&path);
+        let file = file.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        Ok(Journal(BufWriter::new(file)))
+    }
+
+    /// Notes a path that was not there before.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn created(&mut self, path: &Path) -> io::Result<()> {
+        self.line(CREATED, path)
+    }
+
+    /// Notes a directory that was removed.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn removed(&mut self, directory: &Path) -> io::Result<()> {
+        self.line(REMOVED, directory)
+    }
+
+    /// Makes sure that what was noted is there for others, and that the bucket was in use until now.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        self.0.get_ref().set_modified(SystemTime::now())
+    }
+
+    fn line(&mut self, mark: u8, path: &Path) -> io::Result<()> {
+        // No path holds a zero byte.
+        let path = path.as_os_str().as_bytes();
+        self.0.write_all(&[&[mark], path.strip_suffix(b"/").unwrap_or(path), &[0]].concat())
+    }
+}
+
+/// What is known of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// When the last change went into it.
+    pub until: SystemTime,
+    /// Paths that were not there before.
+    pub created: Vec<PathBuf>,
+    /// Directories that were removed.
+    pub removed: Vec<PathBuf>,
+}
+
+/// What is known of the buckets of a mirror, as far as it is about what `concerns`, in the order of their names.
+///
+/// # Errors
+/// Those of reading the state directory.
+pub fn read(state: &StateDir, mirror: &Mirror, concerns: impl Fn(&Path) -> bool) -> io::Result<Vec<Page>> {
+    let mut pages = Vec::new();
+    for (bucket, path) in files(state, mirror)? {
+        let until = fs::metadata(&path)?.modified()?;
+        let mut page = Page { bucket, until, created: Vec::new(), removed: Vec::new() };
+        for line in fs::read(&path)?.split(|byte| *byte == 0) {
+            let Some((mark, path)) = line.split_first() else { continue };
+            let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+            match *mark {
+                _ if !concerns(&path) => {}
+                CREATED => page.created.push(path),
+                REMOVED => page.removed.push(path),
+                _ => {}
+            }
+        }
+        pages.push(page);
+    }
+    pages.sort_by_key(|page| page.bucket);
+    Ok(pages)
+}
+
+/// Forgets what is known of buckets that are `gone`.
+///
+/// # Errors
+/// Those of the state directory.
+pub fn forget(state: &StateDir, mirror: &Mirror, gone: impl Fn(Bucket) -> bool) -> io::Result<()> {
+    for (_, path) in files(state, mirror)?.into_iter().filter(|(bucket, _)| gone(*bucket)) {
+        fs::remove_file(&path)?;
+        // Fails as long as there are others in that day.
+        let _ = path.parent().map(fs::remove_dir);
+    }
+    Ok(())
+}
+
+/// The journals of a mirror.
+fn files(state: &StateDir, mirror: &Mirror) -> io::Result<Vec<(Bucket, PathBuf)>> {
+    let mut files = Vec::new();
+    for day in fs::read_dir(state.dir(&place(mirror, ""))?)? {
+        let day = day?;
+        for entry in fs::read_dir(day.path())? {
+            let entry = entry?;
+            let name = [day.file_name(), entry.file_name()].map(|name| name.to_string_lossy().into_owned()).join("/");
+            files.extend(name.parse().ok().map(|bucket| (bucket, entry.path())));
+        }
+    }
+    Ok(files)
+}
+
+fn place(mirror: &Mirror, day: &str) -> String {
+    format!("journal/{}/{day}", mirror.id())
+}
