@@ -82,6 +82,12 @@ pub enum Command {
     /// watch of the same mirror is running. All mirrors are worked on at the same time, each in one rsync run. Without a
     /// terminal nothing else is printed when all went well.
     PruneHistory(PruneHistoryArgs),
+    /// Bring back a file or a directory as it was
+    ///
+    /// It is put beside the original under a name with the moment, and nothing that exists is overwritten. A directory comes back
+    /// as a whole: what was new since is not in it, what was deleted is. The moment is that at which the bucket that covers the
+    /// given time began, and is named.
+    Restore(RestoreArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
     /// Print the tab completion for a shell
@@ -311,6 +317,47 @@ pub enum ConfigCommand {
     },
 }
 
+/// Bring back a file or a directory as it was.
+#[derive(Debug, Args)]
+#[command(after_long_help = RESTORE_EXAMPLES.to_owned() + &exit_status())]
+#[allow(clippy::struct_excessive_bools, reason = "these are the switches of a command line")]
+pub struct RestoreArgs {
+    /// The name of a configured source
+    pub source: String,
+
+    /// The file or directory: a path inside the source, or `.` for all of it
+    pub path: PathBuf,
+
+    /// As it was at this time: `2026-11-20 14:00`, `14:00` of today, `2026-11-20T14:00:00+01:00`, `yesterday` (a day ago), `3h ago`,
+    /// or the name of a bucket as in `2026-11-20/140000`
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    pub at: String,
+
+    /// Put it into this directory, under its own name
+    #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
+    pub to: Option<PathBuf>,
+
+    /// Fetch it from this target, by its host or directory [default: the first one that can be asked]
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+
+    /// Put it in the place of the original, which is kept beside it; needs --force
+    #[arg(long, requires = "force")]
+    pub in_place: bool,
+
+    /// Do so although the original is replaced
+    #[arg(long, requires = "in_place")]
+    pub force: bool,
+
+    /// Only show which moment it would be, how much, and where it would go
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 const FULL_SYNC_EXAMPLES: &str = "\
 Examples:
   sersync full-sync                         all sources to all their targets
@@ -380,6 +427,24 @@ With --json there is an object with \"type\": \"bucket\" for each bucket, each d
 its mirror, action (remove, keep, leave), path and reason; and one with \"type\": \"mirror\" for each mirror, with its mirror,
 exit, error, dry_run, kept, removed (buckets and days), left_alone (names), deleted (entries in what was removed), failing
 (what could not be removed, and why), rsync_runs and seconds.
+
+";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  sersync restore documents letters/offer.odt --at 'yesterday'
+  sersync restore documents letters --at '2026-11-20 14:00' --to /tmp/restored
+  sersync restore documents . --at '3h ago' --to /srv/old -n
+  sersync restore documents letters/offer.odt --at 14:00 --in-place --force
+
+Times are in the local zone of this host. Files come back with the content, owner, mode and time of the version that is kept.
+What the history cannot tell: a change of only the mode, owner or time of something is not kept as a version, and directories
+have the attributes that they have now. Which files were new is known on the host that mirrors, by its state directory; on
+another one, or where that was lost, files that were new since are there as well. Neither is known of what was mirrored
+while no history was kept.
+
+With --json there is one object with \"type\": \"restored\", with its mirror, moment, files, directories, dry_run and path. A
+path that is not UTF-8 is also there as path_hex, its bytes.
 
 ";
 

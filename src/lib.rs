@@ -19,6 +19,7 @@ pub mod mirror;
 pub mod pass;
 pub mod prune;
 pub mod report;
+pub mod restore;
 pub mod root;
 pub mod rsync;
 pub mod scope;

@@ -45,7 +45,8 @@ impl Unit {
     }
 
     /// From when on it collected.
-    fn start(self) -> NaiveDateTime {
+    #[must_use]
+    pub fn start(self) -> NaiveDateTime {
         match self {
             Unit::Bucket(bucket) => bucket.start,
             Unit::Day(day) => day.and_time(NaiveTime::MIN),

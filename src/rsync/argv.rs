@@ -77,7 +77,7 @@ pub struct JobOptions<'a> {
 }
 
 /// What every job transfers: links, permissions, times, group, owner, devices. `-r` is added for trees only.
-const ATTRIBUTES: &str = "-lptgoD";
+pub(super) const ATTRIBUTES: &str = "-lptgoD";
 
 /// One line per item: what was done, the size, the name. The name comes last since it may contain anything.
 const OUT_FORMAT: &str = "--out-format=%i %l %n";
@@ -124,7 +124,7 @@ pub fn history_removal(mirror: &Mirror, rules: &Path, tree: &Path) -> Command {
 }
 
 /// The directory of all history at the endpoint, or one within.
-fn history(mirror: &Mirror, name: &str) -> OsString {
+pub(super) fn history(mirror: &Mirror, name: &str) -> OsString {
     match &mirror.endpoint {
         Endpoint::Daemon { host, module } => {
             let user = mirror.rsync.user.as_ref().map_or(String::new(), |user| format!("{user}@"));
@@ -141,8 +141,23 @@ fn history(mirror: &Mirror, name: &str) -> OsString {
     }
 }
 
+/// The root in which all mirrors and all history are.
+pub(super) fn module(mirror: &Mirror) -> OsString {
+    match &mirror.endpoint {
+        Endpoint::Daemon { host, module } => {
+            let user = mirror.rsync.user.as_ref().map_or(String::new(), |user| format!("{user}@"));
+            format!("rsync://{user}{host}/{}/", escaped(module)).into()
+        }
+        Endpoint::Directory(root) => {
+            let mut path = root.clone().into_os_string();
+            path.push("/");
+            path
+        }
+    }
+}
+
 /// What every invocation begins with: a bare environment, and how the endpoint is reached.
-fn begin(mirror: &Mirror) -> Command {
+pub(super) fn begin(mirror: &Mirror) -> Command {
     let mut command = Command::new("rsync");
     command.env_clear().env("LC_ALL", "C");
     for name in KEPT_ENVIRONMENT {
@@ -172,10 +187,7 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
     command.current_dir(options.root);
     command.args([ATTRIBUTES, "-R", "--modify-window=-1", "--8-bit-output", "--no-h", "--outbuf=L", "--stats"]);
     command.arg(OUT_FORMAT);
-    let Attributes { hard_links, acls, xattrs, numeric_ids } = mirror.rsync.attributes;
-    let switches =
-        [("--hard-links", hard_links), ("--acls", acls), ("--xattrs", xattrs), ("--numeric-ids", numeric_ids)];
-    command.args(switches.iter().filter(|(_, on)| *on).map(|(switch, _)| switch));
+    command.args(switches(mirror));
     if mirror.source.one_file_system {
         // The directories on which others are mounted are made, and what the mirror has in them stays.
         command.arg("--one-file-system");
@@ -240,6 +252,13 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
     command
 }
 
+/// The options for what is transferred beyond [`ATTRIBUTES`].
+pub(super) fn switches(mirror: &Mirror) -> impl Iterator<Item = &'static str> {
+    let Attributes { hard_links, acls, xattrs, numeric_ids } = mirror.rsync.attributes;
+    let all = [("--hard-links", hard_links), ("--acls", acls), ("--xattrs", xattrs), ("--numeric-ids", numeric_ids)];
+    all.into_iter().filter(|(_, on)| *on).map(|(switch, _)| switch)
+}
+
 /// `./a/b`: the path itself, a directory without its content.
 fn path_argument(path: &Path) -> OsString {
     option("./", path.as_os_str())
@@ -254,13 +273,13 @@ fn directory_argument(dir: &Path) -> OsString {
     argument
 }
 
-fn option(prefix: &str, value: &OsStr) -> OsString {
+pub(super) fn option(prefix: &str, value: &OsStr) -> OsString {
     let mut argument = OsString::from(prefix);
     argument.push(value);
     argument
 }
 
-fn destination(mirror: &Mirror) -> OsString {
+pub(super) fn destination(mirror: &Mirror) -> OsString {
     match &mirror.endpoint {
         Endpoint::Daemon { host, module } => {
             let user = mirror.rsync.user.as_ref().map_or(String::new(), |user| format!("{user}@"));

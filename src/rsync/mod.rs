@@ -7,5 +7,6 @@ pub mod outcome;
 pub mod output;
 pub mod probe;
 pub mod removal;
+pub mod retrieval;
 mod unhurried;
 pub mod version;

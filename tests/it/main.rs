@@ -17,6 +17,7 @@ mod mounts;
 mod parallel;
 mod progress;
 mod prune;
+mod restore;
 mod scenarios;
 mod shards;
 mod storm;

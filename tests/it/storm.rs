@@ -20,9 +20,13 @@ use crate::support::sersync::{Sersync, config};
 use crate::support::tree::diff;
 
 /// A small generator of numbers that is the same everywhere (`SplitMix64`).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -41,11 +45,22 @@ impl Random {
 
 /// One random change. Most of what can go wrong (nothing there, not empty, wrong type) is part of the storm.
 fn change(random: &mut Random, root: &Path, outside: &Path) {
+    let kind = random.below(20);
+    change_one(random, kind, root, outside);
+}
+
+/// One random change, but none that is only about attributes.
+pub(crate) fn change_of_content(random: &mut Random, root: &Path, outside: &Path) {
+    let kind = random.below(18);
+    change_one(random, kind + 2 * usize::from(kind >= 16), root, outside);
+}
+
+fn change_one(random: &mut Random, kind: usize, root: &Path, outside: &Path) {
     let (one, two) = (random.path(root), random.path(root));
     let size = random.below(9000);
     // No two versions are the same, so that each can be looked for later.
     let unique = format!("{} ", random.below(usize::MAX >> 1)).into_bytes();
-    let _ = match random.below(20) {
+    let _ = match kind {
         0..4 => fs::create_dir_all(one.parent().unwrap())
             .and_then(|()| fs::write(&one, [unique.as_slice(), &vec![b'x'; size]].concat())),
         4 => File::options().append(true).open(&one).and_then(|mut file| file.write_all(&unique)),
@@ -93,7 +108,7 @@ fn storm(version: Version, seed_offset: u64) {
     let seed = from_env("SERSYNC_STORM_SEED").unwrap_or(20_261_123 + seed_offset);
     let seconds = from_env("SERSYNC_STORM_SECONDS").unwrap_or(8);
     println!("seed {seed}, {seconds} s");
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let daemon = Rsyncd::builder().version(version).start();
     let place = Place::new();
     let outside = place.dir.path().join("outside");

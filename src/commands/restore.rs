@@ -1,0 +1,154 @@
+//! `restore`: brings back a file or a tree as it was.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use anyhow::Result;
+use chrono::{Local, TimeDelta};
+use log::warn;
+use serde_json::json;
+
+use super::{End, setup};
+use crate::cli::{Cli, RestoreArgs, Selection};
+use crate::exit::{Exit, Failure};
+use crate::mirror::Mirror;
+use crate::report::{self, text};
+use crate::restore::place::{Destination, Staging};
+use crate::restore::when::When;
+use crate::restore::{self, Found, Terms};
+use crate::rsync::children::Children;
+use crate::signals;
+
+pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
+    let now = Local::now().naive_local();
+    let at = When::parse(&args.at, now)
+        .map_err(|why| Failure::new(Exit::Usage, format!("--at `{}` is not understood: {why}", args.at)))?;
+    if let When::Time(time) = at
+        && time > now
+    {
+        return Err(Failure::new(Exit::Usage, format!("--at {at} is in the future")).into());
+    }
+    let selection = Selection { sources: vec![args.source.clone()], from: None, to: Vec::new(), password_file: None };
+    let setup = setup::prepare(cli, &selection)?;
+    let mirrors = chosen(&setup.mirrors, args)?;
+    let root = &mirrors[0].source.path;
+    let path = within(root, &args.path)?;
+    if args.in_place && path.as_os_str().is_empty() {
+        let why = "the whole source cannot be restored in place: give --to DIR, and move what is there";
+        return Err(Failure::new(Exit::Usage, why).into());
+    }
+    let (children, ended_by) = (Arc::new(Children::default()), Arc::new(AtomicI32::new(0)));
+    let on_first = {
+        let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
+        move |signal| {
+            ended_by.store(signal, Ordering::Relaxed);
+            children.stop();
+        }
+    };
+    let at_once = {
+        let children = Arc::clone(&children);
+        move || children.stop()
+    };
+    signals::install(on_first, at_once)?;
+    let resolution = TimeDelta::from_std(setup.settings.history.resolution).unwrap_or(TimeDelta::MAX);
+    let terms = Terms { path: &path, at, resolution, state: &setup.state };
+    let result = restore(&mirrors, &children, terms, args);
+    match ended_by.load(Ordering::Relaxed) {
+        0 => result.map(|()| End::Exit(Exit::Done)),
+        signal => Ok(End::Signal(signal)),
+    }
+}
+
+fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &RestoreArgs) -> Result<()> {
+    let (mirror, found) = find(mirrors, children, terms)?;
+    let original = mirror.source.path.join(terms.path);
+    let destination = match &args.to {
+        Some(dir) => Destination::in_directory(dir, &original),
+        None if args.in_place => Destination::in_place(&original, found.moment),
+        None => Destination::beside(&original, found.moment),
+    };
+    destination.check()?;
+    if !args.dry_run {
+        let failed = |e| Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path)));
+        let staging = Staging::beside(&destination).map_err(failed)?;
+        restore::fetch(mirror, children, &found, &staging)?;
+        staging.put(terms.path, &destination).map_err(failed)?;
+    }
+    let (files, directories) = found.counts();
+    let line = if args.json {
+        let object = json!({
+            "type": "restored",
+            "mirror": mirror.to_string(),
+            "moment": found.moment.to_string(),
+            "files": files,
+            "directories": directories,
+            "dry_run": args.dry_run,
+        });
+        report::json::with_path(object, &destination.path).to_string()
+    } else {
+        let verb = if args.dry_run { "would restore" } else { "restored" };
+        let everything = terms.path.as_os_str().is_empty();
+        let what = if everything { "everything".to_owned() } else { text::path(terms.path) };
+        let (files, directories) = (text::count(files, "file"), text::count(directories, "directory"));
+        let to = text::path(&destination.path);
+        let aside = destination.aside.filter(|_| original.exists() && !args.dry_run);
+        let aside = aside.map_or(String::new(), |aside| format!("; what was there is {} now", text::path(&aside)));
+        format!("{mirror}: {verb} {what} as it was at {} to {to}: {files}, {directories}{aside}", found.moment)
+    };
+    report::print(&(line + "\n"))?;
+    Ok(())
+}
+
+/// The first mirror that can be asked, and what it has.
+fn find<'a>(mirrors: &[&'a Mirror], children: &Children, terms: Terms<'_>) -> Result<(&'a Mirror, Found), Failure> {
+    let mut last = Failure::new(Exit::Failed, "there is no mirror");
+    for (number, mirror) in mirrors.iter().enumerate() {
+        match restore::find(mirror, children, terms) {
+            Ok(found) => return Ok((mirror, found)),
+            Err(failure) if number + 1 < mirrors.len() && !children.is_closed() => {
+                warn!("{}; asking another target", failure.message);
+                last = failure;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Err(last)
+}
+
+/// The mirrors that may be asked.
+fn chosen<'a>(mirrors: &'a [Mirror], args: &RestoreArgs) -> Result<Vec<&'a Mirror>, Failure> {
+    let place =
+        |mirror: &Mirror| mirror.to_string().split_once('@').map(|(_, place)| place.to_owned()).unwrap_or_default();
+    let is_meant = |mirror: &&Mirror| {
+        let place = place(mirror);
+        args.target.as_ref().is_none_or(|target| {
+            place == *target || place.strip_prefix(target.as_str()).is_some_and(|rest| rest.starts_with([':', '/']))
+        })
+    };
+    let meant: Vec<&Mirror> = mirrors.iter().filter(is_meant).collect();
+    if meant.is_empty() {
+        let known: Vec<String> = mirrors.iter().map(place).collect();
+        let target = args.target.as_deref().unwrap_or_default();
+        let why = format!("`{target}` is no target of `{}`; there are: {}", args.source, known.join(", "));
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    Ok(meant)
+}
+
+/// The path relative to the source.
+fn within(root: &Path, path: &Path) -> Result<PathBuf, Failure> {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let mut clean = PathBuf::new();
+    for component in relative.components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                let why = format!("{} is not inside the source {}", text::path(path), text::path(root));
+                return Err(Failure::new(Exit::Usage, why));
+            }
+        }
+    }
+    Ok(clean)
+}

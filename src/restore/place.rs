@@ -1,0 +1,138 @@
+//! Where what was restored goes: never onto something that is there, unless that was asked for, and then what was there
+//! stays beside it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use walkdir::WalkDir;
+
+use super::plan::Entry;
+use super::when::When;
+use crate::exit::{Exit, Failure};
+use crate::report::text;
+
+/// Where it is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The path that it gets.
+    pub path: PathBuf,
+    /// What is there is moved aside, to this path.
+    pub aside: Option<PathBuf>,
+}
+
+impl Destination {
+    /// Beside the original, under a name that tells the moment.
+    #[must_use]
+    pub fn beside(original: &Path, moment: When) -> Destination {
+        Destination { path: with_suffix(original, "as-of", moment), aside: None }
+    }
+
+    /// In a directory, under its own name.
+    #[must_use]
+    pub fn in_directory(directory: &Path, original: &Path) -> Destination {
+        Destination { path: directory.join(original.file_name().unwrap_or_default()), aside: None }
+    }
+
+    /// In the place of the original.
+    #[must_use]
+    pub fn in_place(original: &Path, moment: When) -> Destination {
+        let aside = Some(with_suffix(original, "before-restore", moment));
+        Destination { path: original.to_owned(), aside }
+    }
+
+    /// Makes sure that nothing is in the way.
+    ///
+    /// # Errors
+    /// What is.
+    pub fn check(&self) -> Result<(), Failure> {
+        let taken = self.aside.as_ref().unwrap_or(&self.path);
+        match fs::symlink_metadata(taken) {
+            Ok(_) => {
+                let why = format!("{} exists; remove it, or give another place by --to DIR", text::path(taken));
+                Err(Failure::new(Exit::Refused, why))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn with_suffix(original: &Path, word: &str, moment: When) -> PathBuf {
+    let time = match moment {
+        When::Time(time) => time,
+        When::Begin(bucket) => bucket.start,
+    };
+    let mut name = original.as_os_str().to_owned();
+    name.push(format!(".{word}-{}", time.format("%Y%m%d-%H%M%S")));
+    PathBuf::from(name)
+}
+
+/// A directory on the same file system as the destination, in which everything is put together. It goes with its value.
+#[derive(Debug)]
+pub struct Staging {
+    dir: tempfile::TempDir,
+    /// Within, where the entries of the source go.
+    root: PathBuf,
+}
+
+impl Staging {
+    /// Makes one beside the destination, whose directory is made too when it is not there.
+    ///
+    /// # Errors
+    /// Those of making directories.
+    pub fn beside(destination: &Destination) -> io::Result<Staging> {
+        let parent =
+            destination.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)?;
+        let dir = tempfile::Builder::new().prefix(".sersync-restore-").tempdir_in(parent)?;
+        // Not the directory itself, whose mode keeps others out as long as it is not complete.
+        let root = dir.path().join("tree");
+        fs::create_dir(&root)?;
+        Ok(Staging { dir, root })
+    }
+
+    /// Where the entries go.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// What has arrived but is not among these entries, nor above one of them.
+    #[must_use]
+    pub fn uncalled_for(&self, entries: &BTreeMap<PathBuf, Entry>) -> Option<PathBuf> {
+        let all = WalkDir::new(&self.root).min_depth(1).into_iter().flatten();
+        let paths = all.filter_map(|entry| Some(entry.path().strip_prefix(&self.root).ok()?.to_owned()));
+        let is_above = |path: &Path| {
+            let mut after = entries.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
+            after.next().is_some_and(|(next, _)| next.starts_with(path))
+        };
+        paths.into_iter().find(|path| !is_above(path))
+    }
+
+    /// Whether an entry has arrived.
+    #[must_use]
+    pub fn has(&self, path: &Path) -> bool {
+        fs::symlink_metadata(self.root.join(path)).is_ok()
+    }
+
+    /// Puts one of its entries, or all of it, where it is to go.
+    ///
+    /// # Errors
+    /// Those of renaming; then nothing has changed at the destination.
+    pub fn put(self, path: &Path, destination: &Destination) -> io::Result<()> {
+        let from = if path.as_os_str().is_empty() { self.root.clone() } else { self.root.join(path) };
+        if let Some(aside) = &destination.aside
+            && fs::symlink_metadata(&destination.path).is_ok()
+        {
+            // At no moment is there nothing at the path.
+            renameat_with(CWD, &from, CWD, &destination.path, RenameFlags::EXCHANGE)?;
+            renameat_with(CWD, &from, CWD, aside, RenameFlags::NOREPLACE)?;
+        } else {
+            renameat_with(CWD, &from, CWD, &destination.path, RenameFlags::NOREPLACE)?;
+        }
+        self.dir.close()
+    }
+}

@@ -1,0 +1,312 @@
+//! `restore`: a file or a tree as it was. Trees are compared by type, content, mode, time of files, and link target.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use crate::full_sync::Place;
+use crate::storm::{Random, change_of_content};
+use crate::support::daemon::{Rsyncd, Version};
+use crate::support::fixture;
+use crate::support::sersync::{Output, Sersync};
+use crate::support::tree::wait_until_same;
+use crate::watch::{LATER, mirror, quick};
+
+/// What can be told of an entry afterwards: not the time of a directory, which changes with its content.
+fn picture(root: &Path) -> BTreeMap<PathBuf, String> {
+    let entries = walkdir::WalkDir::new(root).min_depth(1).into_iter().map(Result::unwrap);
+    let describe = |entry: walkdir::DirEntry| {
+        let (path, meta) = (entry.path(), entry.metadata().unwrap());
+        let mode = meta.mode();
+        let text = if meta.is_dir() {
+            format!("{mode:o}")
+        } else if meta.is_symlink() {
+            format!("{mode:o} {}", fs::read_link(path).unwrap().display())
+        } else {
+            format!("{mode:o} {}.{} {:?}", meta.mtime(), meta.mtime_nsec(), fs::read(path).unwrap())
+        };
+        (path.strip_prefix(root).unwrap().to_owned(), text)
+    };
+    entries.map(describe).collect()
+}
+
+/// Without empty directories: of one in whose place something else was put, nothing is known.
+fn without_empty_directories(mut picture: BTreeMap<PathBuf, String>) -> BTreeMap<PathBuf, String> {
+    loop {
+        let is_empty = |path: &PathBuf| !picture.keys().any(|other| other != path && other.starts_with(path));
+        let directory = |(path, text): (&PathBuf, &String)| (text == "40755" && is_empty(path)).then(|| path.clone());
+        let empty: Vec<PathBuf> = picture.iter().filter_map(directory).collect();
+        if empty.is_empty() {
+            return picture;
+        }
+        for path in empty {
+            picture.remove(&path);
+        }
+    }
+}
+
+fn assert_same(expected: &BTreeMap<PathBuf, String>, found: &BTreeMap<PathBuf, String>, what: &str) {
+    let differ = |(path, text): (&PathBuf, &String), other: &BTreeMap<PathBuf, String>| {
+        (other.get(path) != Some(text)).then(|| format!("{}: {:.60}", path.display(), text))
+    };
+    let lost: Vec<_> = expected.iter().filter_map(|entry| differ(entry, found)).collect();
+    let extra: Vec<_> = found.iter().filter_map(|entry| differ(entry, expected)).collect();
+    assert!(lost.is_empty() && extra.is_empty(), "{what}\nexpected {lost:#?}\nfound {extra:#?}");
+}
+
+/// A source with one daemon, or a local directory as target.
+struct Restoring {
+    daemon: Rsyncd,
+    place: Place,
+    config: PathBuf,
+}
+
+impl Restoring {
+    fn new(daemon: Rsyncd, more: &str) -> Restoring {
+        let place = Place::new();
+        let config = quick(&place, &[&daemon], more);
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text.replace("[rsync]", "[full-sync]\nmax-delete = '100%'\n[rsync]")).unwrap();
+        Restoring { daemon, place, config }
+    }
+
+    fn simple() -> Restoring {
+        Restoring::new(Rsyncd::builder().start(), "")
+    }
+
+    fn source(&self, path: &str) -> PathBuf {
+        self.place.source().join(path)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.place.dir.path().join("state")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::create_dir_all(self.source(path).parent().unwrap()).unwrap();
+        fs::write(self.source(path), text).unwrap();
+    }
+
+    /// The name of the bucket that the next change goes to is greater than all of these.
+    fn buckets(&self) -> Vec<String> {
+        let journals = walkdir::WalkDir::new(self.state().join("journal")).min_depth(3).sort_by_file_name();
+        let name = |entry: walkdir::DirEntry| {
+            let bucket = entry.path().file_name().unwrap().to_string_lossy().into_owned();
+            let day = entry.path().parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            format!("{day}/{bucket}")
+        };
+        journals.into_iter().filter_map(Result::ok).map(name).collect()
+    }
+
+    /// A pass, and the bucket that it began.
+    fn pass(&self) -> String {
+        let before = self.buckets();
+        Sersync::new(&["full-sync", "--allow-empty", "-c"]).arg(&self.config).state_dir(&self.state()).run().code(0);
+        let new = self.buckets().into_iter().filter(|bucket| !before.contains(bucket)).min();
+        new.expect("a pass begins a bucket")
+    }
+
+    fn restore(&self, args: &[&str]) -> Output {
+        let command = Sersync::new(&["restore", "-vvv", "-c"]).arg(&self.config).state_dir(&self.state());
+        command.arg("name").args(args).run()
+    }
+
+    fn out(&self) -> PathBuf {
+        self.place.dir.path().join("out")
+    }
+
+    /// The tree as it was when a bucket began.
+    fn at(&self, bucket: &str) -> BTreeMap<PathBuf, String> {
+        let out = self.out();
+        self.restore(&[".", "--at", bucket, "--to", out.to_str().unwrap()]).code(0).stdout_has(bucket);
+        let picture = picture(&out.join(self.place.source().file_name().unwrap()));
+        fs::remove_dir_all(&out).unwrap();
+        picture
+    }
+}
+
+/// Random changes with a pass after some of them each: each state comes back.
+fn every_state_comes_back(daemon: Rsyncd, seed: u64) {
+    println!("seed {seed}");
+    let it = Restoring::new(daemon, "");
+    let outside = it.place.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let mut random = Random::new(seed);
+    let mut states = Vec::new();
+    for _ in 0..9 {
+        for _ in 0..60 {
+            change_of_content(&mut random, &it.place.source(), &outside);
+        }
+        states.push((it.pass(), picture(&it.place.source())));
+    }
+    for (next, (_, state)) in states.iter().skip(1).map(|(bucket, _)| bucket).zip(&states) {
+        let (state, found) = (state.clone(), it.at(next));
+        let (state, found) = (without_empty_directories(state), without_empty_directories(found));
+        assert_same(&state, &found, &format!("seed {seed}, before {next}"));
+    }
+    assert_same(&BTreeMap::new(), &it.at(&states[0].0), "before anything was mirrored");
+}
+
+#[test]
+fn every_state_of_a_random_history_comes_back() {
+    let seed = std::env::var("SERSYNC_STORM_SEED").ok().map_or(20_261_125, |text| text.parse().unwrap());
+    every_state_comes_back(Rsyncd::builder().start(), seed);
+}
+
+#[test]
+fn every_state_of_a_random_history_comes_back_without_chroot() {
+    every_state_comes_back(Rsyncd::builder().chroot(false).start(), 7);
+}
+
+#[test]
+fn every_state_of_a_random_history_comes_back_with_debian_12() {
+    if Version::Debian12.is_here() {
+        every_state_comes_back(Rsyncd::builder().version(Version::Debian12).start(), 8);
+    }
+}
+
+#[test]
+fn every_batch_of_a_watch_can_be_undone() {
+    let it = Restoring::new(Rsyncd::builder().start(), "history.resolution = '0s'\n");
+    let text = fs::read_to_string(&it.config).unwrap().replace("history.resolution = '0s'\n", "");
+    fs::write(&it.config, format!("[history]\nresolution = '0s'\n{text}")).unwrap();
+    it.write("d/kept", "kept");
+    fs::create_dir(it.source("d/empty")).unwrap();
+    // A source that is emptied is not mirrored.
+    it.write("stays", "stays");
+    let running = Sersync::new(&["watch", "-v", "-c"]).arg(&it.config).state_dir(&it.state()).spawn();
+    running.wait_for_log("caught up", LATER);
+    let mut states = Vec::new();
+    let changes: [&dyn Fn(); 6] = [
+        &|| it.write("d/a", "1"),
+        &|| it.write("d/a", "second"),
+        &|| fs::rename(it.source("d"), it.source("e")).unwrap(),
+        &|| it.write("e/b", "new"),
+        &|| fs::remove_dir_all(it.source("e")).unwrap(),
+        &|| it.write("e", "a file now"),
+    ];
+    for change in changes {
+        let (before, known) = (picture(&it.place.source()), it.buckets());
+        change();
+        wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
+        let new = || it.buckets().into_iter().filter(|bucket| !known.contains(bucket)).min();
+        crate::support::wait_for("a bucket", LATER, || new().is_some());
+        states.push((new().unwrap(), before));
+    }
+    running.terminate().signal(Signal::TERM);
+    for (bucket, before) in &states {
+        assert_same(before, &it.at(bucket), bucket);
+    }
+}
+
+#[test]
+fn a_file_comes_back_beside_in_place_or_elsewhere() {
+    let it = Restoring::simple();
+    it.write("d/f", "first");
+    fixture::mtime(&it.source("d/f"), 1_700_000_000, 123_456_789);
+    fixture::mode(&it.source("d/f"), 0o640);
+    it.pass();
+    it.write("d/f", "second version");
+    let bucket = it.pass();
+    let stamp = bucket[..17].replace('-', "").replace('/', "-");
+    it.restore(&["d/f", "--at", &bucket, "-n"]).code(0).stdout_has("would restore d/f");
+    assert_eq!(fs::read_dir(it.source("d")).unwrap().count(), 1);
+    it.restore(&["d/f", "--at", &bucket]).code(0).stdout_has(&format!("d/f.as-of-{stamp}"));
+    let copy = it.source(&format!("d/f.as-of-{stamp}"));
+    let meta = fs::metadata(&copy).unwrap();
+    assert_eq!(fs::read_to_string(&copy).unwrap(), "first");
+    assert_eq!((meta.mode() & 0o7777, meta.mtime(), meta.mtime_nsec()), (0o640, 1_700_000_000, 123_456_789));
+    // Nothing is overwritten.
+    it.restore(&["d/f", "--at", &bucket]).code(4).stderr_has("exists");
+    let out = it.out();
+    let absolute = it.source("d/f");
+    it.restore(&[absolute.to_str().unwrap(), "--at", &bucket, "--to", out.to_str().unwrap()]).code(0);
+    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "first");
+    it.restore(&["d/f", "--at", &bucket, "--in-place"]).code(2).stderr_has("--force");
+    assert_eq!(fs::read_to_string(it.source("d/f")).unwrap(), "second version");
+    it.restore(&["d/f", "--at", &bucket, "--in-place", "--force"]).code(0).stdout_has("what was there is");
+    assert_eq!(fs::read_to_string(it.source("d/f")).unwrap(), "first");
+    let aside = it.source(&format!("d/f.before-restore-{stamp}"));
+    assert_eq!(fs::read_to_string(aside).unwrap(), "second version");
+    let left: Vec<_> =
+        walkdir::WalkDir::new(it.place.source()).into_iter().map(|e| e.unwrap().file_name().to_owned()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("sersync-restore")), "{left:?}");
+}
+
+#[test]
+fn times_lead_to_the_bucket_that_covers_them() {
+    let it = Restoring::simple();
+    it.write("f", "first");
+    it.pass();
+    it.write("f", "second version");
+    it.pass();
+    // Nothing has changed since.
+    let out = it.out();
+    let to = out.to_str().unwrap();
+    it.restore(&["f", "--to", to]).code(0);
+    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "second version");
+    it.restore(&["f", "--at", "1d ago", "--to", to]).code(1).stderr_has("f was not there at");
+    it.restore(&["f", "--at", "soon"]).code(2).stderr_has("is not understood");
+    it.restore(&["f", "--at", "2099-01-01"]).code(2).stderr_has("in the future");
+    it.restore(&["../f"]).code(2).stderr_has("not inside the source");
+    it.restore(&["f", "--target", "elsewhere"]).code(2).stderr_has("is no target of `name`; there are: 127.0.0.1");
+    it.restore(&["f", "--target", "127.0.0.1", "--json", "-n"]).code(0).stdout_has("\"type\":\"restored\"");
+    it.restore(&[".", "--in-place", "--force"]).code(2).stderr_has("cannot be restored in place");
+}
+
+#[test]
+fn the_layout_of_the_original_is_understood() {
+    let it = Restoring::simple();
+    it.write("d/f", "now");
+    it.pass();
+    let old = it.daemon.module_path().join("history-backup/name/2020-02-03/d");
+    fs::create_dir_all(&old).unwrap();
+    fs::write(old.join("f"), "old").unwrap();
+    fs::write(old.join("gone"), "gone").unwrap();
+    // The journal of the pass says that d/f is new; on another host nothing is known of that.
+    fs::remove_dir_all(it.state().join("journal")).unwrap();
+    let out = it.out();
+    it.restore(&["d", "--at", "2020-02-03", "--to", out.to_str().unwrap()]).code(0).stdout_has("2 files");
+    assert_eq!(fs::read_to_string(out.join("d/f")).unwrap(), "old");
+    assert_eq!(fs::read_to_string(out.join("d/gone")).unwrap(), "gone");
+}
+
+#[test]
+fn every_hostile_name_comes_back() {
+    let it = Restoring::simple();
+    fixture::hostile_tree(&it.place.source());
+    it.pass();
+    let before = picture(&it.place.source());
+    for entry in fs::read_dir(it.place.source()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+    }
+    let bucket = it.pass();
+    assert_same(&before, &it.at(&bucket), "all of it");
+    let out = it.out();
+    for name in fixture::hostile_names() {
+        let command = Sersync::new(&["restore", "-c"]).arg(&it.config).state_dir(&it.state()).arg("name");
+        let path = Path::new(".").join(&name);
+        command.arg(path).args(&["--at", &bucket, "--to", out.to_str().unwrap()]).run().code(0);
+        assert!(fs::symlink_metadata(out.join(&name)).is_ok(), "{}", name.display());
+    }
+}
+
+#[test]
+fn a_dead_daemon_is_no_reason_when_another_target_has_it() {
+    let mut dead = Rsyncd::builder().start();
+    let place = Place::new();
+    let alive = Rsyncd::builder().start();
+    let config = quick(&place, &[&dead, &alive], "");
+    fs::write(place.source().join("f"), "f").unwrap();
+    let state = place.dir.path().join("state");
+    Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&state).run().code(0);
+    dead.stop();
+    let command = || Sersync::new(&["restore", "-c"]).arg(&config).state_dir(&state).arg("name");
+    command().arg("f").run().code(0).stderr_has("asking another target");
+    let only = format!("127.0.0.1:{}", dead.port());
+    command().args(&["f", "--target", &only]).run().code(10);
+}
