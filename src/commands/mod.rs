@@ -4,6 +4,7 @@ mod at_once;
 mod config;
 mod full_sync;
 mod generate;
+mod history;
 mod prune_history;
 mod setup;
 mod verify;
@@ -60,6 +61,7 @@ fn dispatch(cli: &Cli) -> Result<End> {
         Command::Verify(args) => verify::run(cli, args),
         Command::Watch(args) => watch::run(cli, args),
         Command::PruneHistory(args) => prune_history::run(cli, args),
+        Command::History(args) => history::run(cli, args),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),
         Command::Generate { dir } => generate::all(dir).map(End::Exit),
