@@ -379,3 +379,18 @@ pub fn as_text(command: &Command) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_lead_to_a_path_and_to_what_is_below_it() {
+        let rules = |path: &[u8]| rules_down_to("/n/*", Path::new(OsStr::from_bytes(path)));
+        assert_eq!(rules(b""), ["/n/*/**"]);
+        assert_eq!(rules(b"a[1]/b\\c"), ["/n/*/a\\[1]", "/n/*/a\\[1]/b\\\\c", "/n/*/a\\[1]/b\\\\c/**"]);
+        let long = rules(&[&[b'x'; 255][..], b"/"].concat().repeat(20));
+        assert!(long.iter().all(|rule| rule.len() < 4096));
+        assert!(long.last().is_some_and(|rule| rule.as_bytes().ends_with(b"x/**")));
+    }
+}

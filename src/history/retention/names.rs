@@ -100,3 +100,40 @@ pub(super) fn sort(found: &[Found]) -> (BTreeSet<Unit>, BTreeSet<PathBuf>) {
     }
     (all, foreign)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn entries_are_in_buckets_and_in_days() {
+        let cases = [
+            ("2020-01-02/100000/a/b", Some(("2020-01-02/100000", "a/b"))),
+            ("2020-01-02/100000-7/2020-01-02", Some(("2020-01-02/100000-7", "2020-01-02"))),
+            ("2020-01-02/a/100000", Some(("2020-01-02", "a/100000"))),
+            ("2020-01-02/100000-07/a", Some(("2020-01-02", "100000-07/a"))),
+            ("2020-01-02/100000", None),
+            ("2020-01-02", None),
+            ("2020-1-2/100000/a", None),
+            ("lost+found/2020-01-02/100000/a", None),
+            ("2020-01-02/100000/../../../a", None),
+            ("2020-01-02/../a", None),
+        ];
+        for (path, expected) in cases {
+            let found = place(Path::new(path)).map(|(unit, below)| (unit.to_string(), below.to_owned()));
+            assert_eq!(found, expected.map(|(unit, below)| (unit.to_owned(), below.into())), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_leads_out_of_a_unit(path in "(2020-01-02/)?(100000/)?[a./0-9-]{0,12}") {
+            if let Some((unit, below)) = place(Path::new(&path)) {
+                prop_assert_eq!(Path::new(&unit.to_string()).join(below), Path::new(&path));
+                prop_assert!(below.components().all(|component| matches!(component, Component::Normal(_))));
+                prop_assert!(!below.as_os_str().is_empty());
+            }
+        }
+    }
+}
