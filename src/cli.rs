@@ -465,8 +465,8 @@ exit, error, dry_run, kept, removed (buckets and days), left_alone (names), dele
 
 const HISTORY_EXAMPLES: &str = "\
 Examples:
-  sersync history list                      the buckets of all sources on all their targets
-  sersync history find documents report.txt every old version of a file
+  sersync history list                       the buckets of all sources on all their targets
+  sersync history find documents report.txt  every old version of a file
 
 ";
 
@@ -475,7 +475,8 @@ Examples:
   sersync history list                      all sources on all their targets
   sersync history list documents --size     also how much is in each bucket
 
-Times are in the local time of the host that mirrors; for what another host has written, set TZ to its time zone.
+Times are in the local time of the host that mirrors; for what another host has written, set TZ to its time zone. The time
+limit is `timeout` in [full-sync].
 
 With --json there is an object with \"type\": \"bucket\" for each bucket and each day without buckets, with its mirror, path,
 start (local time), age (seconds) and whole_day (whether it is a day without buckets); with --size also files (files and
@@ -485,12 +486,14 @@ links) and bytes.
 
 const HISTORY_FIND_EXAMPLES: &str = "\
 Examples:
-  sersync history find documents report.txt      a file of this name, anywhere
-  sersync history find documents 2026/report.txt exactly this file, or all below this directory
-  sersync history find documents '*.txt'         all names that end so
-  sersync history find documents '/2026/**/*.txt' --json
+  sersync history find documents report.txt  files of this name, anywhere
+  sersync history find documents 2026/june   exactly this file, or all that is in this directory
+  sersync history find documents '*.txt'     all names that end so
+  sersync history find documents '/2026/**.txt' --json
+                                             only those in one directory, for programs
 
-Times are in the local time of the host that runs; for what another host has written, set TZ to its time zone.
+Buckets are named in the local time of the host that wrote them; other times are in that of this host, or of TZ. The time
+limit is `timeout` in [full-sync].
 
 With --json there is an object with \"type\": \"version\" for each version, with its mirror, bucket, modified (local time; null
 when it is not known), size (bytes), kind (file, link or special) and path. A path that is not UTF-8 is also there as

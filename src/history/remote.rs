@@ -124,14 +124,20 @@ impl<'a> Remote<'a> {
         let outcome = self.session(|remote| {
             (made, is_directory) = (begin(), true);
             let command = argv::history_listing(remote.mirror, depth);
-            remote.rsync(command, |line| {
+            let finished = remote.finished(command, |line| {
                 let Some(entry) = listing::parse(line) else { return };
                 match entry.path.strip_prefix(name) {
                     Ok(below) if below.as_os_str().is_empty() => is_directory = entry.is_directory(),
                     Ok(below) => on_entry(&mut made, below, &entry),
                     Err(_) => {}
                 }
-            })
+            });
+            match finished {
+                // What is being pruned meanwhile may or may not be listed, as if it had been asked sooner or later.
+                Ok(finished) if finished.status.code() == Some(24) && matches!(depth, Depth::Below(_)) => Outcome::Done,
+                Ok(finished) => remote.meaning(&finished),
+                Err(outcome) => outcome,
+            }
         });
         match outcome {
             // A link may lead anywhere, also to what is no history.
@@ -168,14 +174,22 @@ impl<'a> Remote<'a> {
     }
 
     /// Runs rsync once on the history.
-    pub fn rsync(&mut self, mut command: Command, on_line: impl FnMut(&[u8])) -> Outcome {
+    pub fn rsync(&mut self, command: Command, on_line: impl FnMut(&[u8])) -> Outcome {
+        match self.finished(command, on_line) {
+            Ok(finished) => self.meaning(&finished),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// How rsync has ended, when it was not this process that ended it.
+    fn finished(&mut self, mut command: Command, on_line: impl FnMut(&[u8])) -> Result<Finished, Outcome> {
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         self.runs += 1;
         match self.children.run(&mut command, Ends::Newline, on_line) {
-            Ok(_) if self.children.is_closed() => Outcome::Stopped,
-            Ok(finished) => self.meaning(&finished),
-            Err(NotRun::Closed) => Outcome::Stopped,
-            Err(NotRun::Io(e)) => permanent(Exit::Failed, format!("rsync cannot be run: {e}")),
+            Ok(_) if self.children.is_closed() => Err(Outcome::Stopped),
+            Ok(finished) => Ok(finished),
+            Err(NotRun::Closed) => Err(Outcome::Stopped),
+            Err(NotRun::Io(e)) => Err(permanent(Exit::Failed, format!("rsync cannot be run: {e}"))),
         }
     }
 

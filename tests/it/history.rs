@@ -268,6 +268,12 @@ fn what_could_be_read_is_told_beside_what_could_not() {
         // Where the unreadable is not asked for, nothing is missing.
         over(&place, &daemon, &["find", "open/f"]).run().code(0);
         over(&place, &daemon, &["list"]).run().code(0);
+        // A history that cannot be read is not called empty.
+        fixture::mode(&name, 0o700);
+        for (args, code) in [(&["list"][..], 1), (&["list", "--size"], 3), (&["find", "f"], 3)] {
+            let output = over(&place, &daemon, args).run().code(code).stderr_has("Permission denied");
+            assert!(!output.stderr.contains("is empty") && !output.stderr.contains("no version of"), "{output}");
+        }
     }
 }
 

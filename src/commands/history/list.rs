@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Answers, End, print};
 use crate::cli::{Cli, HistoryListArgs};
 use crate::commands::setup;
+use crate::exit::Exit;
 use crate::history::remote::Remote;
 use crate::history::retention::{self, Unit};
 use crate::report::json::with_path;
@@ -41,11 +42,14 @@ pub(super) fn run(cli: &Cli, args: &HistoryListArgs) -> Result<End> {
     let answers = Answers::of(&setup, |remote| ask(remote, args.size))?;
     let (now, several) = (Local::now(), setup.mirrors.len() > 1);
     let mut first = true;
-    for (Summary { mirror, .. }, history) in &answers.all {
+    for (Summary { mirror, exit, .. }, history) in &answers.all {
         let Some(history) = history else { continue };
         name_foreign(mirror, &history.foreign);
         if history.units.is_empty() {
-            warn!("{mirror}: the history is empty");
+            // What could not be read is no empty history.
+            if *exit == Exit::Done {
+                warn!("{mirror}: the history is empty");
+            }
         } else if args.json {
             print(objects(mirror, history, &now))?;
         } else {
