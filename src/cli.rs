@@ -88,6 +88,8 @@ pub enum Command {
     /// as a whole: what was new since is not in it, what was deleted is. The moment is that at which the bucket that covers the
     /// given time began, and is named.
     Restore(RestoreArgs),
+    /// List the history of mirrors, or find old versions in it
+    History(HistoryArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
     /// Print the tab completion for a shell
@@ -295,6 +297,84 @@ pub struct PruneHistoryArgs {
     pub json: bool,
 }
 
+/// List the history of mirrors, or find old versions in it.
+#[derive(Debug, Args)]
+#[command(after_long_help = HISTORY_EXAMPLES.to_owned() + &exit_status())]
+pub struct HistoryArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: HistoryCommand,
+}
+
+/// What can be learned of a history.
+#[derive(Debug, Subcommand)]
+pub enum HistoryCommand {
+    /// List the buckets of each mirror's history
+    ///
+    /// The history of a mirror is in `history-backup/NAME/YYYY-MM-DD/HHMMSS[-n]/` beside it; each such directory is a bucket,
+    /// and its name is the moment from which on it collects what is replaced or deleted. A day directory with no bucket in it
+    /// (of a system that kept one directory for each day) is listed as a whole. Other names are named in a warning. Each
+    /// endpoint is asked once, all at the same time, and nothing is changed.
+    List(HistoryListArgs),
+    /// Find the versions of files that are in the history
+    ///
+    /// Each line is one version of a file or link that was replaced or deleted, sorted by path and then by time: the bucket it
+    /// is in, when it was last modified, its size, its kind, the endpoint and the path. What the mirror has now is not listed.
+    ///
+    /// PATTERN is a path relative to the source, of a file or of a directory, which means everything below it. It may have
+    /// wildcards, as `exclude` in the configuration: `*` and `?` stand for anything but a slash, `**` also for slashes. A
+    /// pattern without a slash is a name anywhere; any other begins at the source, unless it begins with `**`. A name with
+    /// wildcards in it is also found when it is given as it is. Each endpoint is asked once, all at the same time. Nothing
+    /// found is no failure.
+    Find(HistoryFindArgs),
+}
+
+/// List the buckets of each mirror's history.
+#[derive(Debug, Args)]
+#[command(after_long_help = HISTORY_LIST_EXAMPLES.to_owned() + &exit_status())]
+pub struct HistoryListArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub selection: Selection,
+
+    /// Also show how many files are in each bucket and how big they are together, for which the endpoint lists every file
+    #[arg(long)]
+    pub size: bool,
+
+    /// Print one JSON object per bucket
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Find the versions of files that are in the history.
+#[derive(Debug, Args)]
+#[command(after_long_help = HISTORY_FIND_EXAMPLES.to_owned() + &exit_status(), allow_missing_positional = true)]
+pub struct HistoryFindArgs {
+    /// Name of a configured source
+    #[arg(value_name = "SOURCE", required_unless_present = "from", conflicts_with_all = ["from", "to"])]
+    pub source: Option<String>,
+
+    /// What to look for: a path relative to the source, or a pattern
+    #[arg(value_name = "PATTERN", required = true)]
+    pub pattern: OsString,
+
+    /// A directory that is mirrored without a configuration file, instead of SOURCE; needs --to
+    #[arg(long, value_name = "DIR", requires = "to")]
+    pub from: Option<PathBuf>,
+
+    /// Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated
+    #[arg(long, value_name = "URL|DIR", requires = "from")]
+    pub to: Vec<OsString>,
+
+    /// The file that holds the password for --to (first line; not accessible by others)
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub password_file: Option<PathBuf>,
+
+    /// Print one JSON object per version
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Check or show the configuration.
 #[derive(Debug, Args)]
 #[command(after_long_help = CONFIG_EXAMPLES.to_owned() + &exit_status())]
@@ -445,6 +525,44 @@ while no history was kept.
 
 With --json there is one object with \"type\": \"restored\", with its mirror, moment, files, directories, dry_run and path. A
 path that is not UTF-8 is also there as path_hex, its bytes.
+
+";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  sersync history list                       the buckets of all sources on all their targets
+  sersync history find documents report.txt  every old version of a file
+
+";
+
+const HISTORY_LIST_EXAMPLES: &str = "\
+Examples:
+  sersync history list                      all sources on all their targets
+  sersync history list documents --size     also how much is in each bucket
+
+Times are in the local time of the host that mirrors; for what another host has written, set TZ to its time zone. The time
+limit is `timeout` in [full-sync].
+
+With --json there is an object with \"type\": \"bucket\" for each bucket and each day without buckets, with its mirror, path,
+start (local time), age (seconds) and whole_day (whether it is a day without buckets); with --size also files (files and
+links) and bytes.
+
+";
+
+const HISTORY_FIND_EXAMPLES: &str = "\
+Examples:
+  sersync history find documents report.txt  files of this name, anywhere
+  sersync history find documents 2026/june   exactly this file, or all that is in this directory
+  sersync history find documents '*.txt'     all names that end so
+  sersync history find documents '/2026/**.txt' --json
+                                             only those in one directory, for programs
+
+Buckets are named in the local time of the host that wrote them; other times are in that of this host, or of TZ. The time
+limit is `timeout` in [full-sync].
+
+With --json there is an object with \"type\": \"version\" for each version, with its mirror, bucket, modified (local time; null
+when it is not known), size (bytes), kind (file, link or special) and path. A path that is not UTF-8 is also there as
+path_hex, its bytes. When nothing was found there is none.
 
 ";
 

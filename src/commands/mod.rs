@@ -4,6 +4,7 @@ mod at_once;
 mod config;
 mod full_sync;
 mod generate;
+mod history;
 mod prune_history;
 mod restore;
 mod setup;
@@ -62,6 +63,7 @@ fn dispatch(cli: &Cli) -> Result<End> {
         Command::Watch(args) => watch::run(cli, args),
         Command::PruneHistory(args) => prune_history::run(cli, args),
         Command::Restore(args) => restore::run(cli, args),
+        Command::History(args) => history::run(cli, args),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),
         Command::Generate { dir } => generate::all(dir).map(End::Exit),

@@ -73,6 +73,11 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
         let failed = |e| Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path)));
         let staging = Staging::beside(&destination).map_err(failed)?;
         restore::fetch(mirror, children, &found, &staging)?;
+        // What was replaced before it was fetched has come as its successor.
+        if restore::find(mirror, children, terms)? != found {
+            let why = format!("{mirror}: it was changed while it was fetched, so nothing is restored; try again");
+            return Err(Failure::new(Exit::Partial, why).into());
+        }
         staging.put(terms.path, &destination).map_err(failed)?;
     }
     let (files, directories) = found.counts();

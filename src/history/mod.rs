@@ -3,4 +3,6 @@
 pub mod bucket;
 pub mod current;
 pub mod keeper;
+pub mod pattern;
+pub mod remote;
 pub mod retention;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 
-pub use self::names::{Found, is_day};
+pub use self::names::{Found, is_day, place};
 use self::names::{day_above, sort};
 use super::bucket::Bucket;
 
@@ -44,13 +44,19 @@ impl Unit {
         }
     }
 
-    /// From when on it collected.
+    /// From when on it collected, in the local time of the host that wrote it.
     #[must_use]
     pub fn start(self) -> NaiveDateTime {
         match self {
             Unit::Bucket(bucket) => bucket.start,
             Unit::Day(day) => day.and_time(NaiveTime::MIN),
         }
+    }
+
+    /// How long ago that was; less than nothing when the clock is behind.
+    #[must_use]
+    pub fn age<Tz: TimeZone>(self, now: &DateTime<Tz>) -> TimeDelta {
+        now.clone() - moments(self.start(), now)[0].clone()
     }
 
     /// From when on its days are counted: a day directory collected until the day was over.
@@ -115,7 +121,8 @@ impl fmt::Display for Verdict {
 }
 
 /// A time for people, rounded down to its biggest unit.
-fn rough(time: TimeDelta) -> String {
+#[must_use]
+pub fn rough(time: TimeDelta) -> String {
     let units = [(time.num_days(), "day"), (time.num_hours(), "hour"), (time.num_minutes(), "minute")];
     let (number, unit) = units.into_iter().find(|(number, _)| *number > 0).unwrap_or((time.num_seconds(), "second"));
     if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
@@ -149,15 +156,22 @@ fn moments<Tz: TimeZone>(local: NaiveDateTime, now: &DateTime<Tz>) -> [DateTime<
     [meant.clone().earliest().unwrap_or_else(guess), meant.latest().unwrap_or_else(guess)]
 }
 
+/// The units among what was found, the oldest first, and the names that are neither a unit nor a part of one.
+#[must_use]
+pub fn units(found: &[Found]) -> (Vec<Unit>, BTreeSet<PathBuf>) {
+    let (units, foreign) = sort(found);
+    let mut units: Vec<Unit> = units.into_iter().collect();
+    units.sort_by_key(|unit| (unit.start(), *unit));
+    (units, foreign)
+}
+
 /// Decides what is removed and what is kept: a bucket goes when `keep_days` times 24 hours and `resolution` have passed
 /// since its start, a day without buckets when `keep_days` times 24 hours have passed since its end.
 ///
 /// # Errors
 /// When something is in the future: then nothing of the history has an age.
 pub fn plan<Tz: TimeZone>(found: &[Found], policy: Policy, now: &DateTime<Tz>) -> Result<Plan, Ahead> {
-    let (units, foreign) = sort(found);
-    let mut units: Vec<Unit> = units.into_iter().collect();
-    units.sort_by_key(|unit| (unit.start(), *unit));
+    let (units, foreign) = units(found);
     if let Some(newest) = units.last() {
         let by = moments(newest.start(), now)[0].clone() - now.clone();
         if by > TimeDelta::zero() {

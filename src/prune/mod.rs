@@ -5,32 +5,27 @@ pub mod report;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::{Local, TimeDelta};
-use log::{debug, info, trace, warn};
+use log::{debug, info, warn};
 
 use self::report::Report;
-use crate::backoff::Backoff;
 use crate::executor::{Mode, Tally};
 use crate::exit::Exit;
-use crate::history::bucket::{Bucket, HISTORY_DIR};
-use crate::history::retention::{self, Found, Plan, Policy, Unit};
-use crate::mirror::{Endpoint, Mirror};
+use crate::history::bucket::Bucket;
+use crate::history::remote::{Remote, permanent};
+use crate::history::retention::{self, Plan, Policy, Unit};
+use crate::mirror::Mirror;
 use crate::report::text;
-use crate::rsync::children::{Children, Ends, Finished, NotRun};
-use crate::rsync::outcome::{self, Ending, Failing, Outcome, SETTLE, Trouble};
+use crate::rsync::children::Children;
+use crate::rsync::outcome::{Failing, Outcome, SETTLE};
 use crate::rsync::output::{self, Change, Line};
-use crate::rsync::{argv, listing, probe, removal};
+use crate::rsync::{argv, removal};
 use crate::state::StateDir;
 use crate::state::journal;
 use crate::state::lock::{self, Kind, Lock};
-
-/// How long to wait, and how often, for a connection of a daemon that has none free.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const WAITS_FOR_A_CONNECTION: u32 = 6;
 
 /// What is wanted of every mirror.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +58,7 @@ pub fn run(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Report {
         info!("{mirror}: the run before was cut off; giving the daemon time to end its session");
         children.pause(SETTLE);
     }
-    let mut pruning = Pruning { mirror, children, tally: Tally::default() };
+    let mut pruning = Pruning { mirror, remote: Remote::new(mirror, children), deleted: 0 };
     let (plan, removed, outcome) = match pruning.plan(terms) {
         Ok(plan) if terms.mode == Mode::Real => {
             let (removed, outcome) = pruning.remove(&plan);
@@ -80,32 +75,27 @@ pub fn run(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Report {
             warn!("{mirror}: what is known of buckets that are gone cannot be removed: {e}");
         }
     }
+    let tally = Tally { deleted: pruning.deleted, runs: pruning.remote.runs(), ..Tally::default() };
     if !outcome.cut_off() {
         lock.into_iter().for_each(Lock::end);
     }
-    Report::new(mirror, outcome, plan, removed, terms.mode, pruning.tally, begun.elapsed())
+    Report::new(mirror, outcome, plan, removed, terms.mode, tally, begun.elapsed())
 }
 
 /// The work on one mirror.
 struct Pruning<'a> {
     mirror: &'a Mirror,
-    children: &'a Children,
-    tally: Tally,
+    remote: Remote<'a>,
+    deleted: u64,
 }
 
 impl Pruning<'_> {
     /// What is to be done, by what the endpoint lists now.
     fn plan(&mut self, terms: Terms<'_>) -> Result<Plan, Outcome> {
-        if let Endpoint::Directory(root) = &self.mirror.endpoint {
-            if !root.is_dir() {
-                let why = format!("the target directory {} does not exist; is it mounted?", root.display());
-                return Err(permanent(Exit::Unreachable, why));
-            }
-            if !root.join(HISTORY_DIR).is_dir() {
-                return Ok(Plan::default());
-            }
+        let found = self.remote.buckets()?;
+        if found.is_empty() {
+            return Ok(Plan::default());
         }
-        let found = self.list()?;
         let in_use = lock::is_held(terms.state, self.mirror, Kind::Watch).unwrap_or_else(|e| {
             // Then it is taken for one: to keep a bucket too many does less harm.
             warn!("{}: cannot tell whether a watch is running: {e}", self.mirror);
@@ -113,40 +103,6 @@ impl Pruning<'_> {
         });
         let policy = Policy { keep_days: terms.keep_days, resolution: terms.resolution, in_use };
         retention::plan(&found, policy, &Local::now()).map_err(|ahead| permanent(Exit::Refused, ahead.to_string()))
-    }
-
-    /// What is in the history.
-    fn list(&mut self) -> Result<Vec<Found>, Outcome> {
-        let name = Path::new(&self.mirror.source.name);
-        let (mut found, mut is_directory) = (Vec::new(), true);
-        let outcome = self.session(|pruning| {
-            (found, is_directory) = (Vec::new(), true);
-            let command = argv::history_listing(pruning.mirror);
-            pruning.rsync(command, |line| {
-                let Some(entry) = listing::parse(line) else { return };
-                match entry.path.strip_prefix(name) {
-                    Ok(below) if below.as_os_str().is_empty() => is_directory = entry.is_directory(),
-                    Ok(below) => found.push(Found { path: below.to_owned(), directory: entry.is_directory() }),
-                    Err(_) => {}
-                }
-            })
-        });
-        match outcome {
-            // A link may lead anywhere, also to what is no history.
-            Outcome::Done if !is_directory => {
-                let why =
-                    format!("{HISTORY_DIR}/{} is no directory itself: nothing is removed through it", name.display());
-                Err(permanent(Exit::Refused, why))
-            }
-            Outcome::Done => Ok(found),
-            // Of a list that is not complete nothing can be concluded: a day that could not be read looks empty.
-            Outcome::Partial(failing) => {
-                let words = failing.unattributed.into_iter().chain(failing.paths.into_values()).next();
-                let why = format!("the history cannot be listed: {}", words.unwrap_or_default());
-                Err(permanent(Exit::Failed, why))
-            }
-            outcome => Err(outcome),
-        }
     }
 
     /// Removes what is planned, in one rsync run, and tells what is gone by rsync's own account.
@@ -163,11 +119,12 @@ impl Pruning<'_> {
         // As rsync names directories.
         let names: HashMap<String, Unit> = planned.iter().map(|unit| (format!("{unit}/"), *unit)).collect();
         let longest = names.keys().map(String::len).max().unwrap_or_default();
-        let outcome = self.session(|pruning| {
+        let (mirror, mut total) = (self.mirror, 0);
+        let outcome = self.remote.session(|remote| {
             let (rules, tree) = (place.path().join("rules"), place.path().join("tree"));
-            let command = argv::history_removal(pruning.mirror, &rules, &tree);
-            let (mut deleted, mirror) = (0, pruning.mirror);
-            let outcome = pruning.rsync(command, |line| {
+            let command = argv::history_removal(mirror, &rules, &tree);
+            let mut deleted = 0;
+            let outcome = remote.rsync(command, |line| {
                 let Line::Item { change: Change::Delete, path, .. } = output::parse(line) else { return };
                 deleted += 1;
                 debug!("{mirror}: delete {}", text::path(&path));
@@ -176,48 +133,12 @@ impl Pruning<'_> {
                     gone.extend(path.to_str().and_then(|name| names.get(name)));
                 }
             });
-            pruning.tally.deleted += deleted;
+            total += deleted;
             outcome
         });
+        self.deleted += total;
         (gone.clone(), with_left_over(outcome, &planned, &gone))
     }
-
-    /// Runs rsync again while the daemon has no connection free: at most a few times.
-    fn session(&mut self, mut run: impl FnMut(&mut Self) -> Outcome) -> Outcome {
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        for _ in 0..WAITS_FOR_A_CONNECTION {
-            match run(self) {
-                Outcome::Busy(_) => self.children.pause(backoff.after_failure()),
-                outcome => return outcome,
-            }
-        }
-        run(self)
-    }
-
-    fn rsync(&mut self, mut command: std::process::Command, on_line: impl FnMut(&[u8])) -> Outcome {
-        trace!("{}: {}", self.mirror, argv::as_text(&command));
-        self.tally.runs += 1;
-        match self.children.run(&mut command, Ends::Newline, on_line) {
-            Ok(_) if self.children.is_closed() => Outcome::Stopped,
-            Ok(finished) => self.meaning(&finished),
-            Err(NotRun::Closed) => Outcome::Stopped,
-            Err(NotRun::Io(e)) => permanent(Exit::Failed, format!("rsync cannot be run: {e}")),
-        }
-    }
-
-    fn meaning(&self, finished: &Finished) -> Outcome {
-        let errors = &finished.errors;
-        // Where nothing was ever replaced there is no history.
-        if finished.status.code() == Some(23) && errors.iter().any(|line| probe::says_absent(line)) {
-            return Outcome::Done;
-        }
-        let code = finished.status.code();
-        outcome::classify(self.mirror, Ending { code, errors, not_deleted: &[], deletions_skipped: false })
-    }
-}
-
-fn permanent(exit: Exit, why: String) -> Outcome {
-    Outcome::Permanent(Trouble { exit, why })
 }
 
 /// What rsync did not delete is named, also where rsync calls that a success.

@@ -5,6 +5,7 @@ pub mod logger;
 pub mod progress;
 pub mod screen;
 pub mod summary;
+pub mod table;
 pub mod text;
 
 use std::io::{self, Write};

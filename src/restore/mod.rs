@@ -5,27 +5,28 @@ pub mod place;
 pub mod plan;
 pub mod when;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
 
 use chrono::{DateTime, Local, NaiveDateTime, TimeDelta};
-use log::{debug, trace};
+use log::debug;
 
 use self::place::Staging;
 use self::plan::{Entry, Origin, Step};
 use self::when::When;
+use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
-use crate::history::bucket::Bucket;
+use crate::history::remote::{Listed, Remote};
 use crate::history::retention::Unit;
 use crate::mirror::Mirror;
 use crate::report::summary::Summary;
 use crate::report::text;
-use crate::rsync::children::{Children, Ends, NotRun};
-use crate::rsync::outcome::{self, Ending, Outcome};
+use crate::rsync::children::Children;
+use crate::rsync::outcome::Outcome;
 use crate::rsync::retrieval::SenderCheck;
-use crate::rsync::{argv, listing, probe, retrieval};
+use crate::rsync::{listing, retrieval};
 use crate::state::StateDir;
 use crate::state::journal::{self, Page};
 
@@ -43,7 +44,7 @@ pub struct Terms<'a> {
 }
 
 /// A file or a tree as it was.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Found {
     /// As it was at this moment.
     pub moment: When,
@@ -66,34 +67,40 @@ impl Found {
 /// That it was not there, or why that cannot be known.
 pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Found, Failure> {
     let concerns = |path: &Path| path.starts_with(terms.path) || terms.path.starts_with(path);
-    if !retrieval::is_possible(mirror) {
-        return Err(Failure::new(Exit::Unreachable, format!("{mirror}: the target directory does not exist")));
-    }
+    let mut remote = Remote::new(mirror, children);
+    // The mirror before its history: what is replaced in between is found there.
     let mut now = BTreeMap::new();
-    list(mirror, children, retrieval::mirror_listing(mirror, terms.path), |entry| {
-        if entry.path != Path::new(".") && entry.path.starts_with(terms.path) {
-            now.insert(entry.path.clone(), entry.is_directory());
-        }
-    })?;
+    let outcome = remote.session(|remote| {
+        now.clear();
+        remote.rsync(retrieval::mirror_listing(mirror, terms.path), |line| {
+            let Some(entry) = listing::parse(line) else { return };
+            if entry.path != Path::new(".") && entry.path.starts_with(terms.path) {
+                now.insert(entry.path.clone(), entry.is_directory());
+            }
+        })
+    });
+    settled(mirror, outcome)?;
+    let mut listed = remote
+        .list(terms.path, |versions: &mut BTreeMap<PathBuf, bool>, _, path, entry| {
+            if !path.as_os_str().is_empty() && concerns(path) {
+                versions.insert(path.to_owned(), entry.is_directory());
+            }
+        })
+        .or_else(|outcome| settled(mirror, outcome).map(|()| Listed::default()))?;
+    let outcome = listed.outcome();
+    settled(mirror, outcome)?;
     let mut steps: BTreeMap<Unit, (Step, Option<NaiveDateTime>)> = BTreeMap::new();
+    for (unit, versions) in listed.units {
+        steps.insert(unit, (Step { versions, ..Step::default() }, None));
+    }
     let pages = journal::read(terms.state, mirror, concerns);
     for Page { bucket, until, created, removed } in
         pages.map_err(|e| Failure::new(Exit::Failed, format!("{mirror}: the journals cannot be read: {e}")))?
     {
-        let until = DateTime::<Local>::from(until).naive_local();
-        steps.insert(Unit::Bucket(bucket), (Step { created, removed, ..Step::default() }, Some(until)));
+        let (step, end) = steps.entry(Unit::Bucket(bucket)).or_default();
+        (step.created, step.removed) = (created, removed);
+        *end = Some(DateTime::<Local>::from(until).naive_local());
     }
-    let mut divided = BTreeSet::new();
-    list(mirror, children, retrieval::versions_listing(mirror, terms.path), |entry| {
-        if let Some(bucket) = entry.path.to_str().and_then(|text| text.parse::<Bucket>().ok()) {
-            divided.insert(bucket.start.date());
-        }
-        if let Some((unit, path)) = divide(&entry.path).filter(|(_, path)| concerns(path)) {
-            steps.entry(unit).or_default().0.versions.insert(path.to_owned(), entry.is_directory());
-        }
-    })?;
-    // In a day with buckets, what is beside them is not ours.
-    steps.retain(|unit, _| matches!(unit, Unit::Bucket(_)) || !divided.contains(&unit.day()));
     let mut undone: Vec<(Unit, Step)> = Vec::new();
     let mut moment = terms.at;
     for (unit, (step, until)) in steps {
@@ -135,20 +142,6 @@ fn ended(unit: Unit, until: Option<NaiveDateTime>, resolution: TimeDelta) -> Nai
     }
 }
 
-/// The unit in which a path in the history is, and the path within. In the original's layout there is no bucket in a day.
-fn divide(path: &Path) -> Option<(Unit, &Path)> {
-    let mut components = path.components();
-    let day = components.next()?.as_os_str().to_str()?;
-    let in_day = components.as_path();
-    if let Some(name) = components.next().and_then(|name| name.as_os_str().to_str())
-        && let Ok(bucket) = format!("{day}/{name}").parse()
-    {
-        return Some((Unit::Bucket(bucket), components.as_path())).filter(|(_, path)| !path.as_os_str().is_empty());
-    }
-    let date = chrono::NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()?;
-    (!in_day.as_os_str().is_empty()).then_some((Unit::Day(date), in_day))
-}
-
 /// Fetches all entries into a directory. What cannot be had is named in the error.
 ///
 /// # Errors
@@ -173,8 +166,8 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
         list.write_all(&text).map_err(failed)?;
         // Its own check of what it is sent takes such names for patterns (3.5.0: "rejecting unrequested file-list name").
         let check = if text.contains(&b'\\') { SenderCheck::Ours } else { SenderCheck::Also };
-        let command = retrieval::fetch(mirror, list.path(), staging.path(), check);
-        let outcome = rsync(mirror, children, command, |_| ());
+        let outcome = Remote::new(mirror, children)
+            .session(|remote| remote.rsync(retrieval::fetch(mirror, list.path(), staging.path(), check), |_| ()));
         settled(mirror, outcome)?;
     }
     if let Some(uncalled) = staging.uncalled_for(&found.entries) {
@@ -192,22 +185,8 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
     }
 }
 
-fn list(
-    mirror: &Mirror,
-    children: &Children,
-    command: Command,
-    mut on_entry: impl FnMut(&listing::Entry),
-) -> Result<(), Failure> {
-    let outcome = rsync(mirror, children, command, |line| {
-        if let Some(entry) = listing::parse(line) {
-            on_entry(&entry);
-        }
-    });
-    settled(mirror, outcome)
-}
-
 fn settled(mirror: &Mirror, outcome: Outcome) -> Result<(), Failure> {
-    let summary = Summary::new(mirror, outcome, crate::executor::Tally::default(), std::time::Duration::ZERO);
+    let summary = Summary::new(mirror, outcome, Tally::default(), Duration::ZERO);
     if summary.exit == Exit::Done {
         return Ok(());
     }
@@ -218,28 +197,4 @@ fn settled(mirror: &Mirror, outcome: Outcome) -> Result<(), Failure> {
     }));
     let why = summary.why.into_iter().chain(first).next().unwrap_or_default();
     Err(Failure::new(summary.exit, format!("{mirror}: {why}")))
-}
-
-fn rsync(mirror: &Mirror, children: &Children, mut command: Command, on_line: impl FnMut(&[u8])) -> Outcome {
-    trace!("{mirror}: {}", argv::as_text(&command));
-    let finished = match children.run(&mut command, Ends::Newline, on_line) {
-        Ok(finished) => finished,
-        Err(NotRun::Closed) => return Outcome::Stopped,
-        Err(NotRun::Io(e)) => {
-            let why = format!("rsync cannot be run: {e}");
-            return Outcome::Permanent(outcome::Trouble { exit: Exit::Failed, why });
-        }
-    };
-    if children.is_closed() {
-        return Outcome::Stopped;
-    }
-    for line in &finished.errors {
-        debug!("{mirror}: {}", text::escaped(line));
-    }
-    // Where nothing was ever mirrored or replaced there is nothing to be listed.
-    let (code, errors) = (finished.status.code(), finished.errors.as_slice());
-    if code == Some(23) && errors.iter().any(|line| probe::says_absent(line)) {
-        return Outcome::Done;
-    }
-    outcome::classify(mirror, Ending { code, errors, not_deleted: &[], deletions_skipped: false })
 }

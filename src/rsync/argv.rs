@@ -93,20 +93,67 @@ pub fn listing(mirror: &Mirror) -> Command {
     command
 }
 
-/// The rsync invocation that lists what the history of a mirror has: the days, and what is directly in them. It begins one
-/// level above, so that a link in the place of that directory shows as one.
+/// How much of a history is listed.
+#[derive(Debug, Clone, Copy)]
+pub enum Depth<'a> {
+    /// The days, and what is directly in them.
+    Buckets,
+    /// That, and what is at this path in a bucket or a day, and everything below it. The empty path is all of a bucket.
+    Below(&'a Path),
+}
+
+/// The day directories of a history, as a pattern.
+const DAY: &str = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]";
+
+/// A rule that is longer is dropped by rsync (4,095 bytes).
+const LONGEST_RULE: usize = 4000;
+
+/// The rsync invocation that lists what the history of a mirror has. It begins one level above, so that a link in the place
+/// of that directory shows as one. Links are named without their targets, so that a name ends where its line does.
 #[must_use]
-pub fn history_listing(mirror: &Mirror) -> Command {
+pub fn history_listing(mirror: &Mirror, depth: Depth<'_>) -> Command {
     let mut command = begin(mirror);
     command.args(["--list-only", "-r", "--8-bit-output", "--no-h", "--outbuf=L"]);
     let directory = pattern_for_directory(Path::new(&mirror.source.name)).into_vec();
     let itself = directory.strip_suffix(b"/").unwrap_or_default();
     command.arg(option("--include=", OsStr::from_bytes(itself)));
-    for below in ["*", "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/*"] {
-        command.arg(format!("--include=/{}/{below}", escaped(&mirror.source.name)));
+    let name = escaped(&mirror.source.name);
+    for below in ["*", &format!("{DAY}/*")] {
+        command.arg(format!("--include=/{name}/{below}"));
+    }
+    if let Depth::Below(path) = depth {
+        // In a bucket, and in a day of the original layout.
+        for unit in [format!("/{name}/{DAY}/*"), format!("/{name}/{DAY}")] {
+            command.args(rules_down_to(&unit, path).iter().map(|rule| option("--include=", rule)));
+        }
     }
     command.args(["--exclude=*", "--"]).arg(history(mirror, ""));
     command
+}
+
+/// The patterns for each directory on the way from a unit to a path in it, for itself, and for everything below.
+fn rules_down_to(unit: &str, path: &Path) -> Vec<OsString> {
+    let mut rules = Vec::new();
+    let mut pattern = unit.as_bytes().to_vec();
+    for name in path {
+        let mut longer = pattern.clone();
+        longer.push(b'/');
+        for byte in name.as_bytes() {
+            if b"*?[\\".contains(byte) {
+                longer.push(b'\\');
+            }
+            longer.push(*byte);
+        }
+        if longer.len() > LONGEST_RULE {
+            // More is listed then than was asked for, and never less.
+            break;
+        }
+        pattern = longer;
+        rules.push(OsString::from_vec(pattern.clone()));
+    }
+    pattern.extend_from_slice(b"/**");
+    rules.push(OsString::from_vec(pattern));
+    rules
 }
 
 /// The rsync invocation that deletes from the history of a mirror what the rules in a file let go. It mirrors a `tree` of
@@ -124,7 +171,7 @@ pub fn history_removal(mirror: &Mirror, rules: &Path, tree: &Path) -> Command {
 }
 
 /// The directory of all history at the endpoint, or one within.
-pub(super) fn history(mirror: &Mirror, name: &str) -> OsString {
+fn history(mirror: &Mirror, name: &str) -> OsString {
     match &mirror.endpoint {
         Endpoint::Daemon { host, module } => {
             let user = mirror.rsync.user.as_ref().map_or(String::new(), |user| format!("{user}@"));
@@ -350,4 +397,19 @@ pub fn as_text(command: &Command) -> String {
         let _ = write!(text, " ... and {hidden} more arguments");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_lead_to_a_path_and_to_what_is_below_it() {
+        let rules = |path: &[u8]| rules_down_to("/n/*", Path::new(OsStr::from_bytes(path)));
+        assert_eq!(rules(b""), ["/n/*/**"]);
+        assert_eq!(rules(b"a[1]/b\\c"), ["/n/*/a\\[1]", "/n/*/a\\[1]/b\\\\c", "/n/*/a\\[1]/b\\\\c/**"]);
+        let long = rules(&[&[b'x'; 255][..], b"/"].concat().repeat(20));
+        assert!(long.iter().all(|rule| rule.len() < 4096));
+        assert!(long.last().is_some_and(|rule| rule.as_bytes().ends_with(b"x/**")));
+    }
 }

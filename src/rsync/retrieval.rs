@@ -1,54 +1,36 @@
 //! The rsync invocations that look at what an endpoint has and bring it back.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::Command;
 
-use super::argv::{ATTRIBUTES, begin, destination, history, module, option, switches};
+use super::argv::{ATTRIBUTES, begin, destination, module, option, switches};
 use crate::history::bucket::HISTORY_DIR;
 use crate::history::retention::Unit;
-use crate::mirror::{Endpoint, Mirror};
+use crate::mirror::Mirror;
 
 /// Lists what the mirror has at and below a path; everything when the path is empty.
 #[must_use]
 pub fn mirror_listing(mirror: &Mirror, path: &Path) -> Command {
-    listing(mirror, &[""], path, &destination(mirror))
-}
-
-/// Lists what the history of a mirror has of a path and what is below it, in buckets and in the days of the original's
-/// layout.
-#[must_use]
-pub fn versions_listing(mirror: &Mirror, path: &Path) -> Command {
-    listing(mirror, &["/*", "/*/*"], path, &history(mirror, &mirror.source.name))
-}
-
-fn listing(mirror: &Mirror, roots: &[&str], path: &Path, from: &OsStr) -> Command {
     let mut command = begin(mirror);
     command.args(["--list-only", "-r", "--8-bit-output", "--no-h", "--outbuf=B"]);
     if !path.as_os_str().is_empty() {
-        for root in roots {
-            if !root.is_empty() {
-                command.arg(format!("--include={root}"));
-            }
-            let mut above: Vec<&Path> = path.ancestors().filter(|above| !above.as_os_str().is_empty()).collect();
-            above.reverse();
-            command.args(above.into_iter().map(|above| option("--include=", &pattern(root, above, ""))));
-            command.arg(option("--include=", &pattern(root, path, "/**")));
-        }
-        command.arg("--exclude=*");
+        let above = path.ancestors().filter(|above| !above.as_os_str().is_empty());
+        command.args(above.map(|above| option("--include=", &pattern(above, ""))));
+        command.arg(option("--include=", &pattern(path, "/**"))).arg("--exclude=*");
     }
-    command.arg("--").arg(from);
+    command.arg("--").arg(destination(mirror));
     command
 }
 
-/// The pattern for a path below what matches `root`.
+/// The pattern for a path, and for what is `below` it.
 ///
 /// A backslash only escapes in a pattern that has a wildcard (rsync(1), PATTERN MATCHING RULES).
-fn pattern(root: &str, path: &Path, below: &str) -> OsString {
+fn pattern(path: &Path, below: &str) -> OsString {
     let path = path.as_os_str().as_bytes();
-    let is_wild = root.contains('*') || below.contains('*') || path.iter().any(|byte| b"*?[".contains(byte));
-    let mut pattern = format!("{root}/").into_bytes();
+    let is_wild = below.contains('*') || path.iter().any(|byte| b"*?[".contains(byte));
+    let mut pattern = vec![b'/'];
     for byte in path {
         if is_wild && b"*?[\\".contains(byte) {
             pattern.push(b'\\');
@@ -100,10 +82,4 @@ pub fn fetch(mirror: &Mirror, list: &Path, to: &Path, check: SenderCheck) -> Com
     to.push("/");
     command.arg(to);
     command
-}
-
-/// Whether the endpoint can be there at all: a local directory is never made.
-#[must_use]
-pub fn is_possible(mirror: &Mirror) -> bool {
-    !matches!(&mirror.endpoint, Endpoint::Directory(root) if !root.is_dir())
 }

@@ -41,9 +41,16 @@ fn completions_need_no_configuration() {
 
 #[test]
 fn every_help_lists_the_exit_codes() {
-    for command in
-        ["--help", "full-sync --help", "verify --help", "prune-history --help", "watch --help", "config --help"]
-    {
+    for command in [
+        "--help",
+        "full-sync --help",
+        "verify --help",
+        "prune-history --help",
+        "watch --help",
+        "config --help",
+        "history --help",
+        "history find --help",
+    ] {
         let output = Sersync::new(&command.split(' ').collect::<Vec<_>>()).run().code(0);
         for (exit, meaning) in sersync::exit::Exit::TABLE {
             let line = format!("{:>3}  {meaning}", exit.code());

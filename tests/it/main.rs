@@ -11,6 +11,7 @@ mod excludes;
 mod full_sync;
 mod generated;
 mod guards;
+mod history;
 mod hooks;
 mod logging;
 mod mounts;

@@ -1,11 +1,11 @@
 //! Which names in a history are ours. Pure; the names come from a remote host.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use chrono::NaiveDate;
 
-use super::Unit;
+use super::{Bucket, Unit};
 
 /// One name in the history of a source, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,29 @@ pub fn is_day(path: &Path) -> bool {
 pub(super) fn day_above(path: &Path) -> Option<NaiveDate> {
     let (day, rest) = path.as_os_str().as_encoded_bytes().split_at_checked(10)?;
     day_of(str::from_utf8(day).ok()?).filter(|_| rest.first() == Some(&b'/'))
+}
+
+/// In which unit an entry of a history would be, and where in it, by its name alone. What is in a day and in no bucket is
+/// only in that day when there is no bucket beside it, which takes all names to tell.
+///
+/// None is what stands for a unit itself, or is in none. Nothing leads out of a unit.
+#[must_use]
+pub fn place(path: &Path) -> Option<(Unit, &Path)> {
+    let day = day_above(path)?;
+    let mut components = path.components();
+    components.next();
+    let below = components.as_path();
+    let Some(Component::Normal(first)) = components.next() else { return None };
+    let deeper = components.as_path();
+    if !deeper.components().all(|component| matches!(component, Component::Normal(_))) {
+        return None;
+    }
+    let bucket = first.to_str().and_then(|name| format!("{}/{name}", Unit::Day(day)).parse::<Bucket>().ok());
+    match bucket {
+        Some(_) if deeper.as_os_str().is_empty() => None,
+        Some(bucket) => Some((Unit::Bucket(bucket), deeper)),
+        None => Some((Unit::Day(day), below)),
+    }
 }
 
 /// The units among what was found, and what is neither.
@@ -76,4 +99,41 @@ pub(super) fn sort(found: &[Found]) -> (BTreeSet<Unit>, BTreeSet<PathBuf>) {
         }
     }
     (all, foreign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn entries_are_in_buckets_and_in_days() {
+        let cases = [
+            ("2020-01-02/100000/a/b", Some(("2020-01-02/100000", "a/b"))),
+            ("2020-01-02/100000-7/2020-01-02", Some(("2020-01-02/100000-7", "2020-01-02"))),
+            ("2020-01-02/a/100000", Some(("2020-01-02", "a/100000"))),
+            ("2020-01-02/100000-07/a", Some(("2020-01-02", "100000-07/a"))),
+            ("2020-01-02/100000", None),
+            ("2020-01-02", None),
+            ("2020-1-2/100000/a", None),
+            ("lost+found/2020-01-02/100000/a", None),
+            ("2020-01-02/100000/../../../a", None),
+            ("2020-01-02/../a", None),
+        ];
+        for (path, expected) in cases {
+            let found = place(Path::new(path)).map(|(unit, below)| (unit.to_string(), below.to_owned()));
+            assert_eq!(found, expected.map(|(unit, below)| (unit.to_owned(), below.into())), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_leads_out_of_a_unit(path in "(2020-01-02/)?(100000/)?[a./0-9-]{0,12}") {
+            if let Some((unit, below)) = place(Path::new(&path)) {
+                prop_assert_eq!(Path::new(&unit.to_string()).join(below), Path::new(&path));
+                prop_assert!(below.components().all(|component| matches!(component, Component::Normal(_))));
+                prop_assert!(!below.as_os_str().is_empty());
+            }
+        }
+    }
 }

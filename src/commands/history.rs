@@ -1,0 +1,99 @@
+//! `history`: what is in the histories of the mirrors that were asked for. Nothing is changed anywhere.
+
+mod find;
+mod list;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::setup::Setup;
+use super::{End, at_once};
+use crate::cli::{Cli, HistoryArgs, HistoryCommand};
+use crate::executor::Tally;
+use crate::exit::Exit;
+use crate::history::remote::Remote;
+use crate::mirror::Mirror;
+use crate::report;
+use crate::report::summary::Summary;
+use crate::rsync::children::Children;
+use crate::rsync::outcome::Outcome;
+use crate::signals;
+
+/// What is said when the time is over.
+const TOO_LATE: &str = "this takes longer than `timeout` in [full-sync]: stopping it";
+
+/// Results are written in portions of this size, in bytes.
+const PORTION: usize = 64 * 1024;
+
+pub(super) fn run(cli: &Cli, args: &HistoryArgs) -> Result<End> {
+    match &args.command {
+        HistoryCommand::List(args) => list::run(cli, args),
+        HistoryCommand::Find(args) => find::run(cli, args),
+    }
+}
+
+/// What was learned of each mirror.
+struct Answers<T> {
+    /// By the name of the mirror, in that order; nothing where it failed.
+    all: Vec<(Summary, Option<T>)>,
+    /// The signal that ended it, or 0.
+    signal: i32,
+}
+
+impl<T: Send> Answers<T> {
+    /// Asks all mirrors at the same time.
+    fn of(setup: &Setup, ask: impl Fn(&mut Remote<'_>) -> Result<(T, Outcome), Outcome> + Sync) -> Result<Self> {
+        let children = Arc::new(Children::default());
+        let ended_by = Arc::new(AtomicI32::new(0));
+        let on_first = {
+            let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
+            move |signal| {
+                ended_by.store(signal, Ordering::Relaxed);
+                children.stop();
+            }
+        };
+        let at_once = {
+            let children = Arc::clone(&children);
+            move || children.stop()
+        };
+        signals::install(on_first, at_once)?;
+        let one = |mirror: &Mirror| {
+            let begun = Instant::now();
+            let mut remote = Remote::new(mirror, &children);
+            let (answer, outcome) = match ask(&mut remote) {
+                Ok((answer, outcome)) => (Some(answer), outcome),
+                Err(outcome) => (None, outcome),
+            };
+            let tally = Tally { runs: remote.runs(), ..Tally::default() };
+            (Summary::new(mirror, outcome, tally, begun.elapsed()), answer)
+        };
+        let mut all = at_once::all(&setup.mirrors, &children, setup.settings.full_sync.timeout, TOO_LATE, one);
+        all.sort_by(|(one, _), (other, _)| one.mirror.cmp(&other.mirror));
+        Ok(Answers { all, signal: ended_by.load(Ordering::Relaxed) })
+    }
+
+    /// Says what failed, and how that ends the command.
+    fn end(&self) -> End {
+        self.all.iter().for_each(|(summary, _)| summary.log_errors());
+        match self.signal {
+            0 => End::Exit(Exit::merge(self.all.iter().map(|(summary, _)| summary.exit))),
+            signal => End::Signal(signal),
+        }
+    }
+}
+
+/// Prints lines as they come.
+fn print(lines: impl Iterator<Item = String>) -> Result<()> {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
+        if text.len() >= PORTION {
+            report::print(&std::mem::take(&mut text))?;
+        }
+    }
+    Ok(report::print(&text)?)
+}
