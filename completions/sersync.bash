@@ -37,6 +37,9 @@ _sersync() {
             sersync,prune-history)
                 cmd="sersync__subcmd__prune__subcmd__history"
                 ;;
+            sersync,restore)
+                cmd="sersync__subcmd__restore"
+                ;;
             sersync,verify)
                 cmd="sersync__subcmd__verify"
                 ;;
@@ -82,6 +85,9 @@ _sersync() {
             sersync__subcmd__help,prune-history)
                 cmd="sersync__subcmd__help__subcmd__prune__subcmd__history"
                 ;;
+            sersync__subcmd__help,restore)
+                cmd="sersync__subcmd__help__subcmd__restore"
+                ;;
             sersync__subcmd__help,verify)
                 cmd="sersync__subcmd__help__subcmd__verify"
                 ;;
@@ -125,7 +131,7 @@ _sersync() {
 
     case "${cmd}" in
         sersync)
-            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history history config completions generate help"
+            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore history config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -387,7 +393,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help)
-            opts="full-sync verify watch prune-history history config completions generate help"
+            opts="full-sync verify watch prune-history restore history config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -541,6 +547,20 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help__subcmd__prune__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__help__subcmd__restore)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -772,6 +792,44 @@ _sersync() {
                     return 0
                     ;;
                 --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__restore)
+            opts="-n -c -v -q -h --at --to --target --in-place --force --dry-run --json --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

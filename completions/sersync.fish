@@ -34,6 +34,7 @@ complete -c sersync -n "__fish_sersync_needs_command" -f -a "full-sync" -d 'Comp
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "watch" -d 'Mirror changes as they happen'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "restore" -d 'Bring back a file or a directory as it was'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "history" -d 'List the history of mirrors, or find old versions in it'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "config" -d 'Check or show the configuration'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "completions" -d 'Print the tab completion for a shell'
@@ -99,6 +100,18 @@ complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l json -
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l at -d 'As it was at this time: `2026-11-20 14:00`, `14:00` of today, `2026-11-20T14:00:00+01:00`, `yesterday` (a day ago), `3h ago`, or the name of a bucket as in `2026-11-20/140000`' -r
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l to -d 'Put it into this directory, under its own name' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l target -d 'Fetch it from this target, by its host or directory [default: the first one that can be asked]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l in-place -d 'Put it in the place of the original, which is kept beside it; needs --force'
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l force -d 'Do so although the original is replaced'
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -s n -l dry-run -d 'Only show which moment it would be, how much, and where it would go'
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l json -d 'Print a JSON object'
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand history; and not __fish_seen_subcommand_from list find help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand history; and not __fish_seen_subcommand_from list find help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand history; and not __fish_seen_subcommand_from list find help" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
@@ -161,15 +174,16 @@ complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "history" -d 'List the history of mirrors, or find old versions in it'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "config" -d 'Check or show the configuration'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history history config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "restore" -d 'Bring back a file or a directory as it was'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "history" -d 'List the history of mirrors, or find old versions in it'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "config" -d 'Check or show the configuration'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "list" -d 'List the buckets of each mirror\'s history'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "find" -d 'Find the versions of files that are in the history'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'

@@ -18,7 +18,7 @@ use self::plan::{Entry, Origin, Step};
 use self::when::When;
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
-use crate::history::remote::{Listed, Remote};
+use crate::history::remote::Remote;
 use crate::history::retention::Unit;
 use crate::mirror::Mirror;
 use crate::report::summary::Summary;
@@ -86,7 +86,7 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
                 versions.insert(path.to_owned(), entry.is_directory());
             }
         })
-        .or_else(|outcome| settled(mirror, outcome).map(|()| Listed::default()))?;
+        .map_err(|outcome| failure(mirror, outcome))?;
     let outcome = listed.outcome();
     settled(mirror, outcome)?;
     let mut steps: BTreeMap<Unit, (Step, Option<NaiveDateTime>)> = BTreeMap::new();
@@ -186,15 +186,12 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
 }
 
 fn settled(mirror: &Mirror, outcome: Outcome) -> Result<(), Failure> {
-    let summary = Summary::new(mirror, outcome, Tally::default(), Duration::ZERO);
-    if summary.exit == Exit::Done {
-        return Ok(());
-    }
-    let failing = summary.failing;
-    let first = failing.unattributed.into_iter().chain(failing.paths.into_iter().map(|(path, why)| {
-        let path = text::path(&path);
-        format!("{path}: {why}")
-    }));
-    let why = summary.why.into_iter().chain(first).next().unwrap_or_default();
-    Err(Failure::new(summary.exit, format!("{mirror}: {why}")))
+    if outcome == Outcome::Done { Ok(()) } else { Err(failure(mirror, outcome)) }
+}
+
+fn failure(mirror: &Mirror, outcome: Outcome) -> Failure {
+    let Summary { exit, why, failing, .. } = Summary::new(mirror, outcome, Tally::default(), Duration::ZERO);
+    let paths = failing.paths.iter().map(|(path, why)| format!("{}: {why}", text::path(path)));
+    let why = why.into_iter().chain(failing.unattributed).chain(paths).next().unwrap_or_default();
+    Failure::new(exit, format!("{mirror}: {why}"))
 }
