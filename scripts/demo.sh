@@ -320,15 +320,13 @@ step "5. The history: every version that was replaced or deleted is still there"
 # ---------------------------------------------------------------------------------------------------------------------
 step "6. Getting files back"
 
-say "A restore command is still to come. Until then rsync itself fetches a version from the daemon:"
-mkdir "$dir/restored"
-# restore NAME ORIGINAL: fetches the oldest version of NAME that the history has, and compares it with what it was.
+first=$("$sersync" history list --json | sed -n '1s/.*"path":"\([^"]*\)".*/\1/p')
+[ -n "$first" ] || fail "the history has no bucket"
+# restore NAME ORIGINAL: brings back NAME as it was when the history began, and compares it with what it was.
 restore() {
-    bucket=$(cd "$dir/module" && find history-backup/example -type f -name "$1" | sort | head -n 1)
-    [ -n "$bucket" ] || fail "the history has no version of $1"
-    run rsync -t --password-file="$dir/password" "rsync://demo@127.0.0.1:$port/backup/$bucket" "$dir/restored/"
-    cmp "$dir/restored/$1" "$2" || fail "what came back of $1 is not what it was"
-    say "cmp: identical to what it was before. It reads: $(cat "$dir/restored/$1")"
+    run "$sersync" restore example "$1" --at "$first" --to "$dir/restored"
+    cmp "$dir/restored/$(basename "$1")" "$2" || fail "what came back of $1 is not what it was"
+    say "cmp: identical to what it was before. It reads: $(cat "$dir/restored/$(basename "$1")")"
 }
 restore report.txt "$dir/report-first-version"
 restore 'budget 2026 (draft).txt' "$dir/budget-as-it-was"
