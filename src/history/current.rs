@@ -71,6 +71,23 @@ mod tests {
     }
 
     #[test]
+    fn a_day_of_steady_changes_takes_hundreds_of_buckets() {
+        let begin = Instant::now();
+        let bucket = Bucket { start: DateTime::from_timestamp(0, 0).unwrap().naive_utc(), number: 0 };
+        let (mut current, mut buckets) = (Current::new(bucket, begin), 1);
+        // Every second another one of 5,000 files.
+        for second in 0..24 * 3600 {
+            let (now, path) = (begin + Duration::from_secs(second), format!("d{}/f{second}", second % 5000));
+            if !current.serves(&paths(&[&path]), now, Duration::from_secs(60)) {
+                current = Current::new(bucket, now);
+                buckets += 1;
+            }
+            current.note(Path::new(&path));
+        }
+        assert!((500..1500).contains(&buckets), "{buckets}");
+    }
+
+    #[test]
     fn a_second_version_or_a_change_of_type_needs_a_new_bucket() {
         let now = Instant::now();
         let bucket = Bucket { start: DateTime::from_timestamp(0, 0).unwrap().naive_utc(), number: 0 };

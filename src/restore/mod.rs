@@ -3,6 +3,7 @@
 
 pub mod place;
 pub mod plan;
+pub mod timeline;
 pub mod when;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, Local, NaiveDateTime, TimeDelta};
+use chrono::{Local, TimeDelta};
 use log::debug;
 
 use self::place::Staging;
 use self::plan::{Entry, Origin, Step};
+use self::timeline::Stretch;
 use self::when::When;
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
@@ -89,39 +91,22 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         .map_err(|outcome| failure(mirror, outcome))?;
     let outcome = listed.outcome();
     settled(mirror, outcome)?;
-    let mut steps: BTreeMap<Unit, (Step, Option<NaiveDateTime>)> = BTreeMap::new();
-    for (unit, versions) in listed.units {
-        steps.insert(unit, (Step { versions, ..Step::default() }, None));
-    }
+    let stretch = |(unit, versions)| {
+        let step = Step { versions, ..Step::default() };
+        (unit, Stretch { unit, until: None, step })
+    };
+    let mut stretches: BTreeMap<Unit, Stretch> = listed.units.into_iter().map(stretch).collect();
     let pages = journal::read(terms.state, mirror, concerns);
     for Page { bucket, until, created, removed } in
         pages.map_err(|e| Failure::new(Exit::Failed, format!("{mirror}: the journals cannot be read: {e}")))?
     {
-        let (step, end) = steps.entry(Unit::Bucket(bucket)).or_default();
-        (step.created, step.removed) = (created, removed);
-        *end = Some(DateTime::<Local>::from(until).naive_local());
+        let unit = Unit::Bucket(bucket);
+        let known = Stretch { unit, until: None, step: Step::default() };
+        let stretch = stretches.entry(unit).or_insert(known);
+        stretch.until = Some(until.into());
+        (stretch.step.created, stretch.step.removed) = (created, removed);
     }
-    let mut undone: Vec<(Unit, Step)> = Vec::new();
-    let mut moment = terms.at;
-    for (unit, (step, until)) in steps {
-        let undoes = match terms.at {
-            When::Begin(bucket) => unit >= Unit::Bucket(bucket) || unit.start() > bucket.start,
-            When::Time(time) => time <= ended(unit, until, terms.resolution),
-        };
-        if undoes {
-            undone.push((unit, step));
-        }
-    }
-    undone.sort_by_key(|(unit, _)| (unit.start(), *unit));
-    // Of what happened within a bucket it is not known when.
-    if let (Some((unit, _)), When::Time(time)) = (undone.first(), terms.at)
-        && unit.start() < time
-    {
-        moment = match unit {
-            Unit::Bucket(bucket) => When::Begin(*bucket),
-            Unit::Day(_) => When::Time(unit.start()),
-        };
-    }
+    let (undone, moment) = timeline::undone(stretches.into_values().collect(), terms.at, terms.resolution, &Local);
     debug!("{mirror}: {} to be undone, to {moment}", text::count(undone.len(), "bucket"));
     let mut entries = plan::before(now, &undone);
     entries.retain(|path, _| path.starts_with(terms.path));
@@ -130,16 +115,6 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         return Err(Failure::new(Exit::Failed, format!("{mirror}: {what} was not there at {moment}")));
     }
     Ok(Found { moment, entries })
-}
-
-/// The last moment at which something may have gone into a unit.
-fn ended(unit: Unit, until: Option<NaiveDateTime>, resolution: TimeDelta) -> NaiveDateTime {
-    let start = unit.start();
-    match (unit, until) {
-        (Unit::Day(_), _) => start + TimeDelta::days(1) - TimeDelta::seconds(1),
-        (Unit::Bucket(_), Some(until)) => until.max(start),
-        (Unit::Bucket(_), None) => start.checked_add_signed(resolution).unwrap_or(start),
-    }
 }
 
 /// Fetches all entries into a directory. What cannot be had is named in the error.

@@ -11,8 +11,9 @@ use crate::full_sync::Place;
 use crate::storm::{Random, change_of_content};
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::fixture;
-use crate::support::sersync::{Output, Sersync};
+use crate::support::sersync::{Output, Running, Sersync, config};
 use crate::support::tree::wait_until_same;
+use crate::support::wait_for;
 use crate::watch::{LATER, mirror, quick};
 
 /// What can be told of an entry afterwards: not the time of a directory, which changes with its content.
@@ -75,6 +76,26 @@ impl Restoring {
 
     fn simple() -> Restoring {
         Restoring::new(Rsyncd::builder().start(), "")
+    }
+
+    fn with_a_bucket_per_batch() -> Restoring {
+        let it = Restoring::simple();
+        let text = fs::read_to_string(&it.config).unwrap();
+        fs::write(&it.config, format!("[history]\nresolution = '0s'\n{text}")).unwrap();
+        it
+    }
+
+    fn watch(&self) -> Running {
+        let running = Sersync::new(&["watch", "-v", "-c"]).arg(&self.config).state_dir(&self.state()).spawn();
+        running.wait_for_log("caught up", LATER);
+        running
+    }
+
+    /// The first bucket that is not known yet.
+    fn new_bucket(&self, known: &[String]) -> String {
+        let new = || self.buckets().into_iter().filter(|bucket| !known.contains(bucket)).min();
+        wait_for("a bucket", LATER, || new().is_some());
+        new().unwrap()
     }
 
     fn source(&self, path: &str) -> PathBuf {
@@ -169,16 +190,41 @@ fn every_state_of_a_random_history_comes_back_with_debian_12() {
 }
 
 #[test]
+fn every_state_of_a_random_history_under_watch_comes_back() {
+    let seed = std::env::var("SERSYNC_STORM_SEED").ok().map_or(20_261_126, |text| text.parse().unwrap());
+    println!("seed {seed}");
+    let it = Restoring::with_a_bucket_per_batch();
+    let outside = it.place.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    // A source that is emptied is not mirrored.
+    it.write("stays", "stays");
+    let running = it.watch();
+    let mut random = Random::new(seed);
+    let mut states = Vec::new();
+    for _ in 0..8 {
+        let (before, known) = (picture(&it.place.source()), it.buckets());
+        it.write("changes", &format!("always {}", states.len()));
+        for _ in 0..40 {
+            change_of_content(&mut random, &it.place.source(), &outside);
+        }
+        wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
+        states.push((it.new_bucket(&known), before));
+    }
+    running.terminate().signal(Signal::TERM);
+    for (bucket, before) in states {
+        let (before, found) = (without_empty_directories(before), without_empty_directories(it.at(&bucket)));
+        assert_same(&before, &found, &format!("seed {seed}, before {bucket}"));
+    }
+}
+
+#[test]
 fn every_batch_of_a_watch_can_be_undone() {
-    let it = Restoring::new(Rsyncd::builder().start(), "history.resolution = '0s'\n");
-    let text = fs::read_to_string(&it.config).unwrap().replace("history.resolution = '0s'\n", "");
-    fs::write(&it.config, format!("[history]\nresolution = '0s'\n{text}")).unwrap();
+    let it = Restoring::with_a_bucket_per_batch();
     it.write("d/kept", "kept");
     fs::create_dir(it.source("d/empty")).unwrap();
     // A source that is emptied is not mirrored.
     it.write("stays", "stays");
-    let running = Sersync::new(&["watch", "-v", "-c"]).arg(&it.config).state_dir(&it.state()).spawn();
-    running.wait_for_log("caught up", LATER);
+    let running = it.watch();
     let mut states = Vec::new();
     let changes: [&dyn Fn(); 6] = [
         &|| it.write("d/a", "1"),
@@ -192,9 +238,7 @@ fn every_batch_of_a_watch_can_be_undone() {
         let (before, known) = (picture(&it.place.source()), it.buckets());
         change();
         wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
-        let new = || it.buckets().into_iter().filter(|bucket| !known.contains(bucket)).min();
-        crate::support::wait_for("a bucket", LATER, || new().is_some());
-        states.push((new().unwrap(), before));
+        states.push((it.new_bucket(&known), before));
     }
     running.terminate().signal(Signal::TERM);
     for (bucket, before) in &states {
@@ -293,6 +337,34 @@ fn every_hostile_name_comes_back() {
         command.arg(path).args(&["--at", &bucket, "--to", out.to_str().unwrap()]).run().code(0);
         assert!(fs::symlink_metadata(out.join(&name)).is_ok(), "{}", name.display());
     }
+}
+
+#[test]
+fn a_local_directory_has_a_history_too() {
+    let place = Place::new();
+    let target = place.dir.path().join("target");
+    fs::create_dir(&target).unwrap();
+    let text = format!(
+        "[targets.t]\npath = '{}'\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
+        target.display(),
+        place.source().display()
+    );
+    let (config, state) = (config(&place.dir, &text), place.dir.path().join("state"));
+    let run = |args: &[&str]| {
+        Sersync::new(&["-c"]).arg(&config).args(&["--state-dir", state.to_str().unwrap()]).args(args).run().code(0)
+    };
+    fs::create_dir(place.source().join("d")).unwrap();
+    fs::write(place.source().join("d/f"), "first").unwrap();
+    run(&["full-sync"]);
+    fs::write(place.source().join("d/f"), "the second").unwrap();
+    fs::write(place.source().join("d/new"), "new").unwrap();
+    run(&["full-sync"]);
+    let bucket = run(&["history", "list", "--json"]).stdout;
+    let bucket: serde_json::Value = serde_json::from_str(bucket.lines().next().unwrap()).unwrap();
+    let out = place.dir.path().join("out");
+    run(&["restore", "name", "d", "--at", bucket["path"].as_str().unwrap(), "--to", out.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(out.join("d/f")).unwrap(), "first");
+    assert!(!out.join("d/new").exists());
 }
 
 #[test]
