@@ -381,7 +381,12 @@ impl<'a> Session<'a> {
         match (excluded, is_dir) {
             (true, _) => {}
             (false, true) => self.sink.directory(&path, mark),
-            (false, false) => self.sink.mark(&path, mark),
+            (false, false) => {
+                if flags.intersects(ReadFlags::MODIFY | ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+                    self.sink.content(&path);
+                }
+                self.sink.mark(&path, mark);
+            }
         }
     }
 

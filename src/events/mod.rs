@@ -26,6 +26,9 @@ pub trait Sink: Send + Sync {
     /// Something happened at a path, relative to the source root.
     fn mark(&self, path: &Path, mark: Mark);
 
+    /// Something that is no directory was written here, or put here: its content may be another one. It is marked after that.
+    fn content(&self, path: &Path);
+
     /// A directory came to this path, left it or changed there, whatever is there now; or nothing more is known than that
     /// one may have. What is reported of the same path after that is about something else.
     fn directory(&self, path: &Path, mark: Mark);

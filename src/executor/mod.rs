@@ -267,6 +267,19 @@ impl<'a> Executor<'a> {
         result
     }
 
+    /// Sends those of these files that have another content than the mirror's, whatever size and time they have.
+    pub fn run_by_content(
+        &mut self,
+        present: Vec<PathBuf>,
+        exclude: &[OsString],
+        on_item: &OnItem<'_>,
+    ) -> (Outcome, Tally) {
+        let compare = std::mem::replace(&mut self.compare, Compare::Content);
+        let result = self.run(&[Scope::Listed(Listed { present, ..Listed::default() })], exclude, on_item);
+        self.compare = compare;
+        result
+    }
+
     /// Runs the scopes one after the other, and stops at the first failure that is not about single paths.
     pub fn run(&mut self, scopes: &[Scope], exclude: &[OsString], on_item: &OnItem<'_>) -> (Outcome, Tally) {
         let mut tally = Tally::default();

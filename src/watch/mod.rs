@@ -9,6 +9,7 @@ mod places;
 mod progress;
 mod queue;
 mod service;
+mod suspects;
 mod worker;
 
 use std::collections::BTreeMap;

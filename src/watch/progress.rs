@@ -1,10 +1,12 @@
 //! What a worker keeps in mind from one batch to the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::places::Places;
+use super::queue::Changes;
+use super::suspects::Suspects;
 use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
 use crate::dirty::DirtySet;
@@ -43,6 +45,10 @@ pub(super) struct Progress {
     pub(super) stamped: Instant,
     /// The number of its last turn.
     pub(super) turn: Option<u64>,
+    /// Files of which it is not known yet whether rsync sees that they changed.
+    pub(super) suspects: Suspects,
+    /// When the last push began that was one of its own.
+    pub(super) pushed: SystemTime,
     /// Places of directories of which nothing was sent for sure since.
     pub(super) places: Places,
     /// What is to be sent when the pass that is running is over: what had to wait for that, and what was sent beside it,
@@ -51,6 +57,19 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Takes over what the queue hands out, and returns the paths.
+    pub(super) fn take_in(&mut self, changes: Changes) -> DirtySet {
+        self.places.merge(changes.places);
+        self.suspects.merge(changes.suspects);
+        changes.dirty
+    }
+
+    /// A push that began at this time went through, but for what is `failing`.
+    pub(super) fn compared(&mut self, pushed: SystemTime, failing: &BTreeMap<PathBuf, String>) {
+        self.pushed = pushed;
+        self.suspects.keep(|path| failing.contains_key(path));
+    }
+
     /// At the beginning. `cut_off`: the run before was.
     pub(super) fn new(settings: &Watch, cut_off: bool) -> Self {
         let set = || DirtySet::new(settings.max_pending);
@@ -75,6 +94,9 @@ impl Progress {
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
             turn: None,
+            suspects: Suspects::default(),
+            // What was written before it is compared by size and time.
+            pushed: SystemTime::now(),
             // What the mirror has is only known when it was compared.
             places: Places::Anywhere,
             cut_off,

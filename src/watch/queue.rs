@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::News;
 use super::places::Places;
+use super::suspects::Suspects;
 use crate::config::settings::Watch;
 use crate::dirty::{DirtySet, Mark};
 use crate::events::{Identity, Sink, Waker};
@@ -34,6 +35,8 @@ struct State {
     root: Option<Identity>,
     /// Places of directories among the pending changes.
     places: Places,
+    /// Files among them that were written or put there.
+    suspects: Suspects,
     /// Everything before this instant was reported.
     delivered: Instant,
     /// Somebody waits for that.
@@ -47,11 +50,22 @@ struct State {
     closing: bool,
 }
 
+/// What was pending.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// The paths.
+    pub(super) dirty: DirtySet,
+    /// The places of directories among them.
+    pub(super) places: Places,
+    /// The files among them that were written or put there.
+    pub(super) suspects: Suspects,
+}
+
 /// What the worker is woken for.
 #[derive(Debug)]
 pub(super) enum Wake {
-    /// These changes are due, with the places of directories among them.
-    Batch(DirtySet, Places),
+    /// These changes are due.
+    Batch(Changes),
     /// The time that it asked for has come.
     Time,
     /// There will be no more.
@@ -70,6 +84,7 @@ impl Queue {
             last: now,
             root: None,
             places: Places::default(),
+            suspects: Suspects::default(),
             delivered: now,
             awaited: false,
             reported: None,
@@ -100,8 +115,7 @@ impl Queue {
             });
             if due.is_some_and(|due| due <= now) {
                 state.busy = true;
-                let (batch, places) = state.hand_out();
-                return Wake::Batch(batch, places);
+                return Wake::Batch(state.hand_out());
             }
             if wake_at.is_some_and(|time| time <= now) {
                 return Wake::Time;
@@ -128,7 +142,7 @@ impl Queue {
 
     /// Hands out everything, due or not.
     #[must_use]
-    pub(super) fn take(&self) -> (DirtySet, Places) {
+    pub(super) fn take(&self) -> Changes {
         self.lock().hand_out()
     }
 
@@ -253,9 +267,13 @@ impl Queue {
 }
 
 impl State {
-    fn hand_out(&mut self) -> (DirtySet, Places) {
+    fn hand_out(&mut self) -> Changes {
         self.handed_out.clone_from(&self.reported);
-        (self.dirty.take(), std::mem::take(&mut self.places))
+        Changes {
+            dirty: self.dirty.take(),
+            places: std::mem::take(&mut self.places),
+            suspects: std::mem::take(&mut self.suspects),
+        }
     }
 }
 
@@ -278,6 +296,10 @@ impl ToQueues {
 impl Sink for ToQueues {
     fn mark(&self, path: &Path, mark: Mark) {
         self.queues.iter().for_each(|queue| queue.mark(path, mark));
+    }
+
+    fn content(&self, path: &Path) {
+        self.queues.iter().for_each(|queue| queue.lock().suspects.add(path));
     }
 
     fn directory(&self, path: &Path, mark: Mark) {

@@ -1,11 +1,12 @@
 //! The worker of one mirror: it catches up, then sends batches of changes. It never waits for another mirror.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{debug, error, info, warn};
 
@@ -251,8 +252,8 @@ impl Worker<'_> {
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
             let wake_at = progress.retry_at.into_iter().chain(again_at).min();
             match self.queue.next(progress.hold, wake_at) {
-                Wake::Batch(batch, places) => {
-                    progress.places.merge(places);
+                Wake::Batch(changes) => {
+                    let batch = progress.take_in(changes);
                     self.send(progress, &batch);
                 }
                 Wake::Time => {}
@@ -315,7 +316,14 @@ impl Worker<'_> {
         let mirror = self.executor.mirror();
         let plan = self.plan(progress, batch);
         let on_item = self.on_item;
-        let (mut outcome, mut tally) = self.executor.run(&plan, &self.patterns, &|c, p| on_item(mirror, c, p));
+        let pushed = SystemTime::now();
+        let sent = Mutex::new(BTreeSet::new());
+        let (mut outcome, mut tally) = self.executor.run(&plan, &self.patterns, &|change, path| {
+            if !progress.suspects.is_empty() && matches!(change, Change::Create | Change::Update) {
+                sent.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+            }
+            on_item(mirror, change, path);
+        });
         if let Outcome::Partial(failing) = &mut outcome
             && failing.deletions_skipped
             && !failing.unreadable.is_empty()
@@ -331,6 +339,24 @@ impl Worker<'_> {
                 Outcome::Partial(more) => failing.extend(more),
                 rest => outcome = rest,
             }
+        }
+        if matches!(outcome, Outcome::Done | Outcome::Partial(_)) {
+            let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let (rest, more) = self.compare_contents(progress, &sent);
+            tally.add(more);
+            outcome = match (outcome, rest) {
+                (Outcome::Partial(mut failing), Outcome::Partial(more)) => {
+                    failing.extend(more);
+                    Outcome::Partial(failing)
+                }
+                (outcome, Outcome::Done) => outcome,
+                (_, rest) => rest,
+            };
+        }
+        match &outcome {
+            Outcome::Done => progress.compared(pushed, &BTreeMap::new()),
+            Outcome::Partial(failing) => progress.compared(pushed, &failing.paths),
+            _ => {}
         }
         progress.cut_off = outcome.cut_off();
         turn.filter(|_| !outcome.cut_off()).into_iter().for_each(Lock::end);
@@ -352,6 +378,21 @@ impl Worker<'_> {
         }
         progress.sent += 1;
         info!("{mirror}: {}", told(tally, begun));
+    }
+
+    /// Compares the contents of files that were written or put there but not sent just now, where nothing else can tell
+    /// whether they are the same.
+    fn compare_contents(&mut self, progress: &Progress, sent: &BTreeSet<PathBuf>) -> (Outcome, Tally) {
+        let excludes = &self.excludes;
+        let mut left = progress.suspects.left(sent, self.executor.root(), progress.pushed);
+        left.retain(|path| !excludes.excludes_entry(path, false));
+        if left.is_empty() || self.executor.mode() == Mode::DryRun {
+            return (Outcome::Done, Tally::default());
+        }
+        let mirror = self.executor.mirror();
+        debug!("{mirror}: comparing the content of {}", count(left.len(), "file"));
+        let on_item = self.on_item;
+        self.executor.run_by_content(left, &self.patterns, &|c, p| on_item(mirror, c, p))
     }
 
     /// Sends what of a batch cannot get in the way of a pass that is running, and cannot be harmed by it: files in places
@@ -540,8 +581,7 @@ impl Worker<'_> {
                 self.children.pause(LOOK_AGAIN / 5);
                 continue;
             }
-            let (mut batch, places) = self.queue.take();
-            progress.places.merge(places);
+            let mut batch = progress.take_in(self.queue.take());
             batch.merge(&progress.again.take());
             if !std::mem::replace(&mut retried, true) {
                 batch.merge(&progress.take_retry());

@@ -7,6 +7,7 @@ mod beside;
 mod changed;
 mod checksum;
 mod config_errors;
+mod content;
 mod excludes;
 mod full_sync;
 mod generated;
