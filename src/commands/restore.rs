@@ -71,7 +71,7 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
     destination.check()?;
     if !args.dry_run {
         let failed = |e| Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path)));
-        let staging = Staging::beside(&destination).map_err(failed)?;
+        let staging = Staging::new(&mirror.source.path, &destination).map_err(failed)?;
         restore::fetch(mirror, children, &found, &staging)?;
         // What was replaced before it was fetched has come as its successor.
         if restore::find(mirror, children, terms)? != found {

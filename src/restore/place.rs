@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use super::plan::Entry;
@@ -73,21 +76,25 @@ fn with_suffix(original: &Path, word: &str, moment: When) -> PathBuf {
 /// A directory on the same file system as the destination, in which everything is put together. It goes with its value.
 #[derive(Debug)]
 pub struct Staging {
-    dir: tempfile::TempDir,
+    dir: TempDir,
     /// Within, where the entries of the source go.
     root: PathBuf,
 }
 
 impl Staging {
-    /// Makes one beside the destination, whose directory is made too when it is not there.
+    /// Makes one, and the directory of the destination when it is not there: outside of the source where that can be, since
+    /// what is inside is being mirrored.
     ///
     /// # Errors
     /// Those of making directories.
-    pub fn beside(destination: &Destination) -> io::Result<Staging> {
+    pub fn new(source: &Path, destination: &Destination) -> io::Result<Staging> {
         let parent =
             destination.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
-        let dir = tempfile::Builder::new().prefix(".sersync-restore-").tempdir_in(parent)?;
+        let device = fs::metadata(parent)?.dev();
+        let make = |place: &Path| tempfile::Builder::new().prefix(".sersync-restore-").tempdir_in(place);
+        let outside = source.parent().filter(|above| fs::metadata(above).is_ok_and(|meta| meta.dev() == device));
+        let dir = outside.and_then(|above| make(above).ok()).map_or_else(|| make(parent), Ok)?;
         // Not the directory itself, whose mode keeps others out as long as it is not complete.
         let root = dir.path().join("tree");
         fs::create_dir(&root)?;
@@ -121,18 +128,26 @@ impl Staging {
     /// Puts one of its entries, or all of it, where it is to go.
     ///
     /// # Errors
-    /// Those of renaming; then nothing has changed at the destination.
+    /// Those of renaming; then what was there is still there.
     pub fn put(self, path: &Path, destination: &Destination) -> io::Result<()> {
         let from = if path.as_os_str().is_empty() { self.root.clone() } else { self.root.join(path) };
-        if let Some(aside) = &destination.aside
-            && fs::symlink_metadata(&destination.path).is_ok()
-        {
-            // At no moment is there nothing at the path.
-            renameat_with(CWD, &from, CWD, &destination.path, RenameFlags::EXCHANGE)?;
-            renameat_with(CWD, &from, CWD, aside, RenameFlags::NOREPLACE)?;
-        } else {
-            renameat_with(CWD, &from, CWD, &destination.path, RenameFlags::NOREPLACE)?;
+        let aside = destination.aside.as_ref().filter(|_| fs::symlink_metadata(&destination.path).is_ok());
+        if let Some(aside) = aside {
+            rename(&destination.path, aside)?;
+        }
+        if let Err(e) = rename(&from, &destination.path) {
+            aside.map_or(Ok(()), |aside| rename(aside, &destination.path))?;
+            return Err(e);
         }
         self.dir.close()
+    }
+}
+
+/// Renames, but never onto something.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can see to that itself: EINVAL, says rename(2).
+        Err(Errno::INVAL) if fs::symlink_metadata(to).is_err() => fs::rename(from, to),
+        renamed => Ok(renamed?),
     }
 }

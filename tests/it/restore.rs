@@ -281,6 +281,21 @@ fn a_file_comes_back_beside_in_place_or_elsewhere() {
 }
 
 #[test]
+fn what_is_not_whole_yet_is_not_mirrored() {
+    let it = Restoring::simple();
+    it.write("d/f", "first");
+    let running = it.watch();
+    it.write("d/f", "second version");
+    wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
+    it.restore(&["d"]).code(0);
+    it.restore(&["d", "--in-place", "--force"]).code(0);
+    wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+    let names: Vec<_> = walkdir::WalkDir::new(it.daemon.module_path()).into_iter().map(Result::unwrap).collect();
+    assert!(!names.iter().any(|entry| entry.path().to_string_lossy().contains("sersync-restore")), "{names:?}");
+}
+
+#[test]
 fn times_lead_to_the_bucket_that_covers_them() {
     let it = Restoring::simple();
     it.write("f", "first");
