@@ -16,6 +16,7 @@ use chrono::Local;
 
 use super::StateDir;
 use crate::config::settings::Source;
+use crate::config::units::Span;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
 
@@ -77,7 +78,7 @@ impl Lock {
                 Kind::Watch => "another watch is running",
                 Kind::Turn => "somebody else is changing it",
             };
-            return Err(locked(&mirror.to_string(), what, &mut file));
+            return Err(locked(&mirror.to_string(), what, wait, &mut file));
         }
         let other = match kind {
             Kind::Pass => Some(Kind::Watch),
@@ -106,7 +107,7 @@ impl Lock {
         // Such a name is one of a file, and no mirror's, which has an `@`.
         let mut file = open_named(state, &format!("{}.hooks", source.name)).map_err(failed)?;
         if !acquire(&file, wait, give_up).map_err(failed)? {
-            return Err(locked(&name, "another pass with hooks is running", &mut file));
+            return Err(locked(&name, "another pass with hooks is running", wait, &mut file));
         }
         let serial = begin(&mut file).map_err(failed)?;
         Ok(Lock { file, after_crash: false, serial })
@@ -146,10 +147,14 @@ fn acquire(file: &File, wait: Duration, give_up: impl Fn() -> bool) -> io::Resul
     }
 }
 
-fn locked(name: &str, what: &str, file: &mut File) -> Failure {
+fn locked(name: &str, what: &str, waited: Duration, file: &mut File) -> Failure {
     let note = note(file);
     let holder = note.split(", ").next().unwrap_or_default().trim();
-    let message = format!("{name}: {what} ({holder}); wait for it with --lock-wait 5m");
+    let advice = match waited {
+        Duration::ZERO => "wait for it with --lock-wait 5m".to_owned(),
+        waited => format!("it has not ended within {}", Span(waited)),
+    };
+    let message = format!("{name}: {what} ({holder}); {advice}");
     Failure::new(Exit::Locked, message)
 }
 

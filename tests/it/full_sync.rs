@@ -310,6 +310,8 @@ fn a_second_pass_waits_or_says_who_is_running() {
     lock.lock().unwrap();
     let output = place.command("full-sync", &daemon).run().code(11);
     assert!(output.stderr.contains("another pass is running"), "{output}");
+    let waited = place.command("full-sync", &daemon).args(&["--lock-wait", "400ms"]).run().code(11);
+    waited.stderr_has("it has not ended within 400ms");
     let waiting = place.command("full-sync", &daemon).args(&["--lock-wait", "1m"]).spawn();
     lock.unlock().unwrap();
     waiting.wait(SOON).code(0);
