@@ -142,6 +142,10 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
         Some(1) if says("delete-missing-args: unknown option") => Outcome::NoMissingArgs,
         Some(2) if says("invalid file mode") || says("invalid path from sender") => Outcome::NoMissingArgs,
         Some(3) => permanent(Exit::Unreachable, "a directory is missing"),
+        Some(4) if says("pre-xfer exec returned failure") => permanent(
+            Exit::Failed,
+            "the daemon's own check refuses the session: see `pre-xfer exec` in its rsyncd.conf",
+        ),
         Some(4) => permanent(
             Exit::Failed,
             "the daemon refuses an option that is needed: see `refuse options` and `exclude` in its rsyncd.conf",

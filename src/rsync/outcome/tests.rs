@@ -102,6 +102,13 @@ fn failures_of_whole_jobs() {
 }
 
 #[test]
+fn a_daemon_that_lets_nobody_in_is_not_said_to_refuse_an_option() {
+    let outcome = outcome_of(&daemon(), 4, "pre-xfer exec returned failure (256)");
+    let Outcome::Permanent(trouble) = outcome else { panic!("{outcome:?}") };
+    assert!(trouble.why.contains("see `pre-xfer exec`"), "{trouble:?}");
+}
+
+#[test]
 fn success_that_left_a_directory_is_not_success() {
     let left = [PathBuf::from("d2")];
     let outcome =
