@@ -408,7 +408,7 @@ pub struct RestoreArgs {
     /// The file or directory: a path inside the source, or `.` for all of it
     pub path: PathBuf,
 
-    /// As it was at this time: `2026-11-20 14:00`, `14:00` of today, `2026-11-20T14:00:00+01:00`, `yesterday` (a day ago), `3h ago`,
+    /// As it was at this time: `2026-11-20 14:00`, `14:00` of today, `2026-11-20T14:00:00+01:00`, `yesterday` (a day ago), `3h ago`, `2 days ago`,
     /// or the name of a bucket as in `2026-11-20/140000`
     #[arg(long, value_name = "TIME", default_value = "now")]
     pub at: String,

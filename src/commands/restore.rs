@@ -21,7 +21,7 @@ use crate::rsync::children::Children;
 use crate::signals;
 
 pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
-    let now = Local::now().naive_local();
+    let now = Local::now();
     let at = When::parse(&args.at, now)
         .map_err(|why| Failure::new(Exit::Usage, format!("--at `{}` is not understood: {why}", args.at)))?;
     if let When::Time(time) = at
@@ -52,7 +52,7 @@ pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
     };
     signals::install(on_first, at_once)?;
     let resolution = TimeDelta::from_std(setup.settings.history.resolution).unwrap_or(TimeDelta::MAX);
-    let terms = Terms { path: &path, at, resolution, state: &setup.state };
+    let terms = Terms { path: &path, at, now, resolution, state: &setup.state };
     let result = restore(&mirrors, &children, terms, args);
     match ended_by.load(Ordering::Relaxed) {
         0 => result.map(|()| End::Exit(Exit::Done)),
@@ -62,13 +62,18 @@ pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
 
 fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &RestoreArgs) -> Result<()> {
     let (mirror, found) = find(mirrors, children, terms)?;
-    let original = mirror.source.path.join(terms.path);
+    if found.without_journal > 0 {
+        let number = text::count(found.without_journal, "bucket");
+        warn!("{mirror}: which paths were new is not known here for {number}: they may be there as well");
+    }
+    let whole = terms.path.as_os_str().is_empty();
+    let original = if whole { mirror.source.path.clone() } else { mirror.source.path.join(terms.path) };
     let destination = match &args.to {
         Some(dir) => Destination::in_directory(dir, &original),
         None if args.in_place => Destination::in_place(&original, found.moment),
         None => Destination::beside(&original, found.moment),
     };
-    destination.check()?;
+    destination.check(&mirror.source.path)?;
     if !args.dry_run {
         let failed = |e| Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path)));
         let staging = Staging::new(&mirror.source.path, &destination).map_err(failed)?;

@@ -65,7 +65,8 @@ impl Keeper {
         let noted = match change {
             Change::Create => journal.created(path),
             Change::Delete if path.as_os_str().as_encoded_bytes().ends_with(b"/") => journal.removed(path),
-            Change::Attributes | Change::Delete | Change::Update => Ok(()),
+            Change::Delete | Change::Update => journal.has_versions(),
+            Change::Attributes => Ok(()),
         };
         self.check(noted);
     }

@@ -70,7 +70,12 @@ pub fn run(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Report {
     if terms.mode == Mode::Real {
         // Of a bucket in which nothing was replaced there is only the journal.
         let oldest = Local::now().naive_local() - TimeDelta::days(i64::from(terms.keep_days) + 1);
-        let gone = |bucket: Bucket| removed.contains(&Unit::Bucket(bucket)) || bucket.start < oldest;
+        let buckets = removed.iter().filter_map(|unit| match unit {
+            Unit::Bucket(bucket) => Some(*bucket),
+            Unit::Day(_) => None,
+        });
+        let last = buckets.max();
+        let gone = |bucket: Bucket| Some(bucket) <= last || bucket.start < oldest;
         if let Err(e) = journal::forget(terms.state, mirror, gone) {
             warn!("{mirror}: what is known of buckets that are gone cannot be removed: {e}");
         }

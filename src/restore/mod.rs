@@ -11,12 +11,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{Local, TimeDelta};
+use chrono::{DateTime, Local, TimeDelta};
 use log::debug;
 
 use self::place::Staging;
 use self::plan::{Entry, Origin, Step};
-use self::timeline::Stretch;
+use self::timeline::{Stretch, Undoing};
 use self::when::When;
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
@@ -39,6 +39,8 @@ pub struct Terms<'a> {
     pub path: &'a Path,
     /// As it was at this moment.
     pub at: When,
+    /// When that was asked.
+    pub now: DateTime<Local>,
     /// For so long a bucket is in use at most, as far as nothing else is known of it.
     pub resolution: TimeDelta,
     /// Where the journals are.
@@ -50,6 +52,8 @@ pub struct Terms<'a> {
 pub struct Found {
     /// As it was at this moment.
     pub moment: When,
+    /// Of how many buckets it is not known which paths were new in them.
+    pub without_journal: usize,
     /// Its entries, relative to the source.
     pub entries: BTreeMap<PathBuf, Entry>,
 }
@@ -93,20 +97,23 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
     settled(mirror, outcome)?;
     let stretch = |(unit, versions)| {
         let step = Step { versions, ..Step::default() };
-        (unit, Stretch { unit, until: None, step })
+        (unit, Stretch { unit, until: None, lost: false, step })
     };
     let mut stretches: BTreeMap<Unit, Stretch> = listed.units.into_iter().map(stretch).collect();
     let pages = journal::read(terms.state, mirror, concerns);
-    for Page { bucket, until, created, removed } in
+    for Page { bucket, until, has_versions, created, removed } in
         pages.map_err(|e| Failure::new(Exit::Failed, format!("{mirror}: the journals cannot be read: {e}")))?
     {
         let unit = Unit::Bucket(bucket);
-        let known = Stretch { unit, until: None, step: Step::default() };
+        let known = Stretch { unit, until: None, lost: has_versions, step: Step::default() };
         let stretch = stretches.entry(unit).or_insert(known);
         stretch.until = Some(until.into());
         (stretch.step.created, stretch.step.removed) = (created, removed);
     }
-    let (undone, moment) = timeline::undone(stretches.into_values().collect(), terms.at, terms.resolution, &Local);
+    let (all, resolution) = (stretches.into_values().collect(), terms.resolution);
+    let Undoing { steps: undone, without_journal, moment } =
+        timeline::undone(all, terms.at, terms.now, resolution, &Local)
+            .map_err(|why| Failure::new(Exit::Failed, format!("{mirror}: {}: {why}", terms.at)))?;
     debug!("{mirror}: {} to be undone, to {moment}", text::count(undone.len(), "bucket"));
     let mut entries = plan::before(now, &undone);
     entries.retain(|path, _| path.starts_with(terms.path));
@@ -114,7 +121,7 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         let what = text::path(terms.path);
         return Err(Failure::new(Exit::Failed, format!("{mirror}: {what} was not there at {moment}")));
     }
-    Ok(Found { moment, entries })
+    Ok(Found { moment, without_journal, entries })
 }
 
 /// Fetches all entries into a directory. What cannot be had is named in the error.
@@ -132,7 +139,7 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
     }
     // The mirror comes last: with its files come the attributes of their directories.
     for (origin, paths) in origins.into_iter().rev() {
-        let mut list = tempfile::NamedTempFile::new().map_err(failed)?;
+        let mut list = staging.file().map_err(failed)?;
         let unit = match origin {
             Origin::Bucket(unit) => Some(unit),
             Origin::Mirror | Origin::Nowhere => None,

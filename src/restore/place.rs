@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use walkdir::WalkDir;
 
 use super::plan::Entry;
@@ -25,33 +25,45 @@ pub struct Destination {
     pub path: PathBuf,
     /// What is there is moved aside, to this path.
     pub aside: Option<PathBuf>,
+    /// It goes to where it was, or beside that.
+    stays: bool,
 }
 
 impl Destination {
     /// Beside the original, under a name that tells the moment.
     #[must_use]
     pub fn beside(original: &Path, moment: When) -> Destination {
-        Destination { path: with_suffix(original, "as-of", moment), aside: None }
+        Destination { path: with_suffix(original, "as-of", moment), aside: None, stays: true }
     }
 
     /// In a directory, under its own name.
     #[must_use]
     pub fn in_directory(directory: &Path, original: &Path) -> Destination {
-        Destination { path: directory.join(original.file_name().unwrap_or_default()), aside: None }
+        Destination { path: directory.join(original.file_name().unwrap_or_default()), aside: None, stays: false }
     }
 
     /// In the place of the original.
     #[must_use]
     pub fn in_place(original: &Path, moment: When) -> Destination {
         let aside = Some(with_suffix(original, "before-restore", moment));
-        Destination { path: original.to_owned(), aside }
+        Destination { path: original.to_owned(), aside, stays: true }
     }
 
-    /// Makes sure that nothing is in the way.
+    /// Makes sure that nothing is in the way, and that the way does not lead out of the source by a link when it is to go to
+    /// where it was.
     ///
     /// # Errors
-    /// What is.
-    pub fn check(&self) -> Result<(), Failure> {
+    /// What is in the way, or the link.
+    pub fn check(&self, source: &Path) -> Result<(), Failure> {
+        let above = self.path.ancestors().skip(1);
+        let inside = above.take_while(|above| self.stays && above.starts_with(source) && *above != source);
+        if let Some(link) = inside.into_iter().find(|above| above.is_symlink()) {
+            let why = format!(
+                "{} is a symbolic link now, and is not followed; give another place by --to DIR",
+                text::path(link)
+            );
+            return Err(Failure::new(Exit::Refused, why));
+        }
         let taken = self.aside.as_ref().unwrap_or(&self.path);
         match fs::symlink_metadata(taken) {
             Ok(_) => {
@@ -65,7 +77,7 @@ impl Destination {
 
 fn with_suffix(original: &Path, word: &str, moment: When) -> PathBuf {
     let time = match moment {
-        When::Time(time) => time,
+        When::Time(time) => time.naive_local(),
         When::Begin(bucket) => bucket.start,
     };
     let mut name = original.as_os_str().to_owned();
@@ -99,6 +111,14 @@ impl Staging {
         let root = dir.path().join("tree");
         fs::create_dir(&root)?;
         Ok(Staging { dir, root })
+    }
+
+    /// A new file that goes with it.
+    ///
+    /// # Errors
+    /// Those of making a file.
+    pub fn file(&self) -> io::Result<NamedTempFile> {
+        NamedTempFile::new_in(self.dir.path())
     }
 
     /// Where the entries go.

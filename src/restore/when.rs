@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 
 use crate::config::units::Span;
 use crate::history::bucket::Bucket;
@@ -10,33 +10,34 @@ use crate::history::bucket::Bucket;
 /// A moment in the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// In the local time of this host, in which buckets are named.
-    Time(NaiveDateTime),
+    /// This one. It is shown in the local time of this host, in which buckets are named.
+    Time(DateTime<Local>),
     /// When this bucket began.
     Begin(Bucket),
 }
 
 impl When {
-    /// Reads RFC 3339 times, `2026-11-20 14:00[:30]`, `2026-11-20` (its beginning), `14:00` (today), `now`, `yesterday` (a day
-    /// ago), `3h ago`, and the name of a bucket as `history list` shows it.
+    /// Reads RFC 3339 times, `2026-11-20 14:00[:30]`, `2026-11-20` (its beginning), `14:00` (today), `now`, `today` (its
+    /// beginning), `yesterday` (a day ago), `3h ago`, `2 days ago`, and the name of a bucket as `history list` shows it. Of a
+    /// local time that comes twice, the first one is meant.
     ///
     /// # Errors
     /// What can be written.
-    pub fn parse(text: &str, now: NaiveDateTime) -> Result<When, String> {
-        let text = text.trim();
+    pub fn parse(text: &str, now: DateTime<Local>) -> Result<When, String> {
+        let text = text.trim().to_ascii_lowercase();
         if let Ok(bucket) = text.parse() {
             return Ok(When::Begin(bucket));
         }
-        let ago = |time: TimeDelta| now.checked_sub_signed(time).map(When::Time);
-        let parsed = match text {
-            "now" => Some(When::Time(now)),
-            "yesterday" => ago(TimeDelta::days(1)),
-            _ => text.strip_suffix("ago").map_or_else(
-                || written(text, now).map(When::Time),
-                |span| ago(TimeDelta::from_std(span.trim().parse::<Span>().ok()?.0).ok()?),
-            ),
+        let parsed = match text.as_str() {
+            "now" => Some(now),
+            "today" => local(now.date_naive().and_time(NaiveTime::MIN)),
+            "yesterday" => now.checked_sub_days(Days::new(1)),
+            _ => match text.strip_suffix("ago") {
+                Some(span) => span_of(span).and_then(|span| now.checked_sub_signed(span)),
+                None => written(&text, now),
+            },
         };
-        parsed.ok_or_else(|| {
+        parsed.map(When::Time).ok_or_else(|| {
             "write it as `2026-11-20 14:00`, `2026-11-20T14:00:00+01:00`, `14:00`, `yesterday`, `3h ago`, or as the name of a \
              bucket (sersync history list)"
                 .to_owned()
@@ -44,22 +45,40 @@ impl When {
     }
 }
 
-fn written(text: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.with_timezone(&Local).naive_local());
+/// `3h`, `2 days`, `1 week`.
+fn span_of(text: &str) -> Option<TimeDelta> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (times, unit) = match unit.trim() {
+        "w" | "week" | "weeks" => (7, "d"),
+        "d" | "day" | "days" => (1, "d"),
+        "h" | "hour" | "hours" => (1, "h"),
+        "m" | "min" | "minute" | "minutes" => (1, "m"),
+        "s" | "second" | "seconds" => (1, "s"),
+        other => (1, other),
+    };
+    let Span(span) = format!("{number}{unit}").parse().ok()?;
+    TimeDelta::from_std(span).ok()?.checked_mul(times)
+}
+
+fn local(time: NaiveDateTime) -> Option<DateTime<Local>> {
+    Local.from_local_datetime(&time).earliest()
+}
+
+fn written(text: &str, now: DateTime<Local>) -> Option<DateTime<Local>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(&text.to_ascii_uppercase()) {
+        return Some(time.with_timezone(&Local));
     }
-    for form in ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"] {
+    for form in ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dt%H:%M:%S", "%Y-%m-%dt%H:%M"] {
         if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
-            return Some(time);
+            return local(time);
         }
     }
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Some(day.and_time(NaiveTime::MIN));
+        return local(day.and_time(NaiveTime::MIN));
     }
-    ["%H:%M:%S", "%H:%M"]
-        .iter()
-        .find_map(|form| NaiveTime::parse_from_str(text, form).ok())
-        .map(|t| now.date().and_time(t))
+    let time = ["%H:%M:%S", "%H:%M"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
+    local(now.date_naive().and_time(time))
 }
 
 impl fmt::Display for When {
@@ -76,8 +95,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn at(text: &str) -> NaiveDateTime {
-        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap()
+    fn at(text: &str) -> DateTime<Local> {
+        local(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap()).unwrap()
     }
 
     #[test]
@@ -93,12 +112,14 @@ mod tests {
             ("yesterday", "2026-11-24 12:30:15"),
             ("3h ago", "2026-11-25 09:30:15"),
             ("10d ago", "2026-11-15 12:30:15"),
+            ("2 days ago", "2026-11-23 12:30:15"),
+            ("1 week ago", "2026-11-18 12:30:15"),
+            ("Today", "2026-11-25 00:00:00"),
         ];
         for (text, expected) in cases {
             assert_eq!(When::parse(text, now), Ok(When::Time(at(expected))), "{text}");
         }
-        let zone =
-            DateTime::parse_from_rfc3339("2026-11-20T14:00:00+05:00").unwrap().with_timezone(&Local).naive_local();
+        let zone = DateTime::parse_from_rfc3339("2026-11-20T14:00:00+05:00").unwrap().with_timezone(&Local);
         assert_eq!(When::parse("2026-11-20T14:00:00+05:00", now), Ok(When::Time(zone)));
         let bucket = "2026-11-20/140000-2".parse().unwrap();
         assert_eq!(When::parse("2026-11-20/140000-2", now), Ok(When::Begin(bucket)));

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,15 @@ const CREATED: u8 = b'+';
 /// Before a directory that was removed.
 const REMOVED: u8 = b'-';
 
+/// By itself: the bucket has a version of something.
+const VERSIONS: u8 = b'=';
+
 /// The journal of a bucket in use.
 #[derive(Debug)]
-pub struct Journal(BufWriter<File>);
+pub struct Journal {
+    file: File,
+    has_versions: bool,
+}
 
 impl Journal {
     /// Begins the journal of a bucket.
@@ -33,8 +39,8 @@ impl Journal {
     pub fn begin(state: &StateDir, mirror: &Mirror, bucket: Bucket) -> io::Result<Journal> {
         let path = state.dir(&place(mirror, &bucket.start.format("%Y-%m-%d").to_string()))?.join(bucket.name());
         let file = File::options().append(true).create(true).mode(0o600).open(&path);
-        let file = file.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
-        Ok(Journal(BufWriter::new(file)))
+        let file = file.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())));
+        Ok(Journal { file: file?, has_versions: false })
     }
 
     /// Notes a path that was not there before.
@@ -53,19 +59,26 @@ impl Journal {
         self.line(REMOVED, directory)
     }
 
-    /// Makes sure that what was noted is there for others, and that the bucket was in use until now.
+    /// Notes that the bucket has a version of something.
     ///
     /// # Errors
     /// Those of writing.
+    pub fn has_versions(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.has_versions, true) { Ok(()) } else { self.line(VERSIONS, Path::new("")) }
+    }
+
+    /// Notes that the bucket was in use until now.
+    ///
+    /// # Errors
+    /// Those of changing the file's time.
     pub fn settle(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        self.0.get_ref().set_modified(SystemTime::now())
+        self.file.set_modified(SystemTime::now())
     }
 
     fn line(&mut self, mark: u8, path: &Path) -> io::Result<()> {
-        // No path holds a zero byte.
+        // No path holds a zero byte. Each line is written at once: what is not, is gone when the process is killed.
         let path = path.as_os_str().as_bytes();
-        self.0.write_all(&[&[mark], path.strip_suffix(b"/").unwrap_or(path), &[0]].concat())
+        self.file.write_all(&[&[mark], path.strip_suffix(b"/").unwrap_or(path), &[0]].concat())
     }
 }
 
@@ -76,6 +89,8 @@ pub struct Page {
     pub bucket: Bucket,
     /// When the last change went into it.
     pub until: SystemTime,
+    /// Whether the bucket must be there, since something was put into it.
+    pub has_versions: bool,
     /// Paths that were not there before.
     pub created: Vec<PathBuf>,
     /// Directories that were removed.
@@ -90,11 +105,12 @@ pub fn read(state: &StateDir, mirror: &Mirror, concerns: impl Fn(&Path) -> bool)
     let mut pages = Vec::new();
     for (bucket, path) in files(state, mirror)? {
         let until = fs::metadata(&path)?.modified()?;
-        let mut page = Page { bucket, until, created: Vec::new(), removed: Vec::new() };
+        let mut page = Page { bucket, until, has_versions: false, created: Vec::new(), removed: Vec::new() };
         for line in fs::read(&path)?.split(|byte| *byte == 0) {
             let Some((mark, path)) = line.split_first() else { continue };
             let path = PathBuf::from(OsString::from_vec(path.to_vec()));
             match *mark {
+                VERSIONS => page.has_versions = true,
                 _ if !concerns(&path) => {}
                 CREATED => page.created.push(path),
                 REMOVED => page.removed.push(path),

@@ -281,6 +281,79 @@ fn a_file_comes_back_beside_in_place_or_elsewhere() {
 }
 
 #[test]
+fn what_was_pruned_is_not_taken_for_what_never_was() {
+    let it = Restoring::with_a_bucket_per_batch();
+    it.write("f", "first");
+    it.write("gone", "gone");
+    it.pass();
+    it.write("f", "second version");
+    fs::remove_file(it.source("gone")).unwrap();
+    let second = it.pass();
+    it.write("f", "the third version");
+    let third = it.pass();
+    it.write("other", "of another file");
+    let fourth = it.pass();
+    let out = it.out();
+    let to = out.to_str().unwrap();
+    it.restore(&["gone", "--at", &second, "--to", to]).code(0);
+    // On the server somebody makes room.
+    fs::remove_dir_all(it.daemon.module_path().join("history-backup/name").join(&second)).unwrap();
+    it.restore(&["gone", "--at", "1h ago"]).code(1).stderr_has(&format!("not there at {} (begin", time_of(&third)));
+    it.restore(&["f", "--at", &second]).code(1).stderr_has("there is no such bucket, or not any more");
+    it.restore(&["f", "--at", "1h ago", "--to", to]).code(0).stdout_has(&third);
+    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "second version");
+    // A bucket in which nothing was replaced is only in the journal.
+    it.restore(&["other", "--at", &fourth]).code(1).stderr_has("other was not there");
+    let prune = Sersync::new(&["prune-history", "--keep-days", "0", "-c"]).arg(&it.config);
+    prune.state_dir(&it.state()).run().code(0);
+    fs::remove_file(out.join("f")).unwrap();
+    it.restore(&["f", "--at", "1h ago", "--to", to]).code(0).stdout_has(&fourth);
+    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "the third version");
+    fs::remove_dir_all(it.state().join("journal")).unwrap();
+    it.restore(&["f", "--at", "1h ago"]).code(1).stderr_has("the history does not reach back to then");
+}
+
+/// `2026-11-20/140000` as messages have it.
+fn time_of(bucket: &str) -> String {
+    let time = &bucket[11..17];
+    format!("{} {}:{}:{}", &bucket[..10], &time[..2], &time[2..4], &time[4..])
+}
+
+#[test]
+fn a_link_in_the_place_of_a_directory_is_not_followed() {
+    let it = Restoring::simple();
+    it.write("d/f", "first");
+    it.write("stays", "stays");
+    it.pass();
+    let outside = it.place.dir.path().join("victim");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("f"), "of somebody else").unwrap();
+    fs::remove_dir_all(it.source("d")).unwrap();
+    std::os::unix::fs::symlink(&outside, it.source("d")).unwrap();
+    let bucket = it.pass();
+    it.restore(&["d/f", "--at", &bucket]).code(4).stderr_has("is a symbolic link now");
+    it.restore(&["d/f", "--at", &bucket, "--in-place", "--force"]).code(4).stderr_has("is a symbolic link now");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(outside.join("f")).unwrap(), "of somebody else");
+    // The whole source goes beside it, not into it.
+    it.restore(&[".", "--at", &bucket]).code(0).stdout_has(&format!("{}.as-of-", it.place.source().display()));
+}
+
+#[test]
+fn what_is_new_and_not_known_here_is_said() {
+    let it = Restoring::simple();
+    it.write("f", "first");
+    it.pass();
+    it.write("f", "second version");
+    it.write("new", "new");
+    let bucket = it.pass();
+    fs::remove_dir_all(it.state().join("journal")).unwrap();
+    let out = it.out();
+    let output = it.restore(&[".", "--at", &bucket, "--to", out.to_str().unwrap()]).code(0);
+    output.stderr_has("which paths were new is not known here for 1 bucket");
+}
+
+#[test]
 fn what_is_not_whole_yet_is_not_mirrored() {
     let it = Restoring::simple();
     it.write("d/f", "first");
