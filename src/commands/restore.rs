@@ -52,7 +52,7 @@ pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
     };
     signals::install(on_first, at_once)?;
     let resolution = TimeDelta::from_std(setup.settings.history.resolution).unwrap_or(TimeDelta::MAX);
-    let terms = Terms { path: &path, at, now, resolution, state: &setup.state };
+    let terms = Terms { path: &path, at, resolution, state: &setup.state };
     let result = restore(&mirrors, &children, terms, args);
     match ended_by.load(Ordering::Relaxed) {
         0 => result.map(|()| End::Exit(Exit::Done)),
@@ -79,7 +79,7 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
         let staging = Staging::new(&mirror.source.path, &destination).map_err(failed)?;
         restore::fetch(mirror, children, &found, &staging)?;
         // What was replaced before it was fetched has come as its successor.
-        if restore::find(mirror, children, terms)? != found {
+        if restore::find(mirror, children, terms)?.entries != found.entries {
             let why = format!("{mirror}: it was changed while it was fetched, so nothing is restored; try again");
             return Err(Failure::new(Exit::Partial, why).into());
         }

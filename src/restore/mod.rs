@@ -11,7 +11,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, Local, TimeDelta};
+use chrono::{Local, TimeDelta};
 use log::debug;
 
 use self::place::Staging;
@@ -39,8 +39,6 @@ pub struct Terms<'a> {
     pub path: &'a Path,
     /// As it was at this moment.
     pub at: When,
-    /// When that was asked.
-    pub now: DateTime<Local>,
     /// For so long a bucket is in use at most, as far as nothing else is known of it.
     pub resolution: TimeDelta,
     /// Where the journals are.
@@ -111,9 +109,8 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         (stretch.step.created, stretch.step.removed) = (created, removed);
     }
     let (all, resolution) = (stretches.into_values().collect(), terms.resolution);
-    let Undoing { steps: undone, without_journal, moment } =
-        timeline::undone(all, terms.at, terms.now, resolution, &Local)
-            .map_err(|why| Failure::new(Exit::Failed, format!("{mirror}: {}: {why}", terms.at)))?;
+    let Undoing { steps: undone, without_journal, moment } = timeline::undone(all, terms.at, resolution, &Local)
+        .map_err(|why| Failure::new(Exit::Failed, format!("{mirror}: {}: {why}", terms.at)))?;
     debug!("{mirror}: {} to be undone, to {moment}", text::count(undone.len(), "bucket"));
     let mut entries = plan::before(now, &undone);
     entries.retain(|path, _| path.starts_with(terms.path));

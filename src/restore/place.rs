@@ -77,7 +77,7 @@ impl Destination {
 
 fn with_suffix(original: &Path, word: &str, moment: When) -> PathBuf {
     let time = match moment {
-        When::Time(time) => time.naive_local(),
+        When::Time(time) | When::Now(time) => time.naive_local(),
         When::Begin(bucket) => bucket.start,
     };
     let mut name = original.as_os_str().to_owned();

@@ -42,7 +42,6 @@ pub struct Undoing {
 pub fn undone<Tz: TimeZone>(
     mut stretches: Vec<Stretch>,
     at: When,
-    now: DateTime<Local>,
     resolution: TimeDelta,
     zone: &Tz,
 ) -> Result<Undoing, &'static str> {
@@ -56,9 +55,10 @@ pub fn undone<Tz: TimeZone>(
             let itself = stretches.iter().position(|stretch| stretch.unit == Unit::Bucket(bucket));
             Some(itself.ok_or("there is no such bucket, or not any more; see sersync history list")?)
         }
+        When::Now(_) => None,
         When::Time(time) => {
             let oldest = stretches.first().map(|stretch| absolute(stretch.unit.start(), zone));
-            if oldest.is_none() && time < now {
+            if oldest.is_none() {
                 return Err("the history does not reach back to then");
             }
             stretches.iter().position(|stretch| ended(stretch, resolution, zone) >= time)
@@ -117,7 +117,7 @@ mod tests {
     fn names(stretches: &[Stretch], at: &str) -> Result<(Vec<String>, String), &'static str> {
         let now = Local.with_ymd_and_hms(2026, 12, 1, 0, 0, 0).unwrap();
         let at = When::parse(at, now).unwrap();
-        let undoing = undone(stretches.to_vec(), at, now, TimeDelta::seconds(60), &Local)?;
+        let undoing = undone(stretches.to_vec(), at, TimeDelta::seconds(60), &Local)?;
         Ok((undoing.steps.iter().map(|(unit, _)| unit.to_string()).collect(), undoing.moment.to_string()))
     }
 

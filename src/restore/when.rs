@@ -12,6 +12,8 @@ use crate::history::bucket::Bucket;
 pub enum When {
     /// This one. It is shown in the local time of this host, in which buckets are named.
     Time(DateTime<Local>),
+    /// The present, at which nothing has to be undone, whatever changes meanwhile.
+    Now(DateTime<Local>),
     /// When this bucket began.
     Begin(Bucket),
 }
@@ -29,7 +31,7 @@ impl When {
             return Ok(When::Begin(bucket));
         }
         let parsed = match text.as_str() {
-            "now" => Some(now),
+            "now" => return Ok(When::Now(now)),
             "today" => local(now.date_naive().and_time(NaiveTime::MIN)),
             "yesterday" => now.checked_sub_days(Days::new(1)),
             _ => match text.strip_suffix("ago") {
@@ -84,7 +86,7 @@ fn written(text: &str, now: DateTime<Local>) -> Option<DateTime<Local>> {
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            When::Time(time) => write!(f, "{}", time.format("%Y-%m-%d %H:%M:%S")),
+            When::Time(time) | When::Now(time) => write!(f, "{}", time.format("%Y-%m-%d %H:%M:%S")),
             When::Begin(bucket) => write!(f, "{} (begin of bucket {bucket})", bucket.start.format("%Y-%m-%d %H:%M:%S")),
         }
     }
@@ -108,7 +110,6 @@ mod tests {
             ("2026-11-20T14:00", "2026-11-20 14:00:00"),
             ("2026-11-20", "2026-11-20 00:00:00"),
             ("09:15", "2026-11-25 09:15:00"),
-            (" now ", "2026-11-25 12:30:15"),
             ("yesterday", "2026-11-24 12:30:15"),
             ("3h ago", "2026-11-25 09:30:15"),
             ("10d ago", "2026-11-15 12:30:15"),
@@ -121,6 +122,7 @@ mod tests {
         }
         let zone = DateTime::parse_from_rfc3339("2026-11-20T14:00:00+05:00").unwrap().with_timezone(&Local);
         assert_eq!(When::parse("2026-11-20T14:00:00+05:00", now), Ok(When::Time(zone)));
+        assert_eq!(When::parse(" now ", now), Ok(When::Now(now)));
         let bucket = "2026-11-20/140000-2".parse().unwrap();
         assert_eq!(When::parse("2026-11-20/140000-2", now), Ok(When::Begin(bucket)));
         for text in ["", "tomorrow", "3 ago", "ago", "2026-13-01", "25:00", "last week"] {
