@@ -1,6 +1,8 @@
 //! The command line: clap types only.
 #![allow(rustdoc::broken_intra_doc_links, clippy::doc_markdown, reason = "clap shows these comments as they are")]
 
+mod examples;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,6 +12,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use self::examples::{
+    COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES, HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES,
+    HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
+};
 use crate::config::units::{Size, Span};
 use crate::exit::Exit;
 use crate::tree::shard::Shard;
@@ -437,147 +443,6 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub json: bool,
 }
-
-const FULL_SYNC_EXAMPLES: &str = "\
-Examples:
-  sersync full-sync                         all sources to all their targets
-  sersync full-sync file-backup -n          only show what would be done for one source
-  sersync full-sync --if-older-than every   for a timer that runs more often than a pass is wanted
-  sersync full-sync --changed               hourly, between passes that compare everything
-  sersync full-sync --shard 2/4             the second of four machines that mount the same sources
-  sersync full-sync --checksum              also what changed without a new size or time
-  sersync full-sync --from /data/file --to rsync://rsync@10.0.0.2/backup1/file-backup \\
-                    --password-file /etc/sersync/rsync.passwd
-
-What is overwritten or deleted goes to history-backup/NAME/ in the same module.
-
-With --json there is one object with \"type\": \"mirror\" for each mirror, with its mirror, exit, error, created, updated,
-deleted and attributes (entries), bytes (the size of the files that were sent), sent (over the wire), rsync_runs, seconds and
-failing: a list of objects with path and why; without path where rsync names none. Of a pass that was cut off, the numbers are
-what rsync had begun with. With --dry-run an object with \"type\": \"item\" for each change comes before, with its mirror,
-change (create, update, attrs, delete) and path. A path that is not UTF-8 is also there as path_hex, its bytes.
-
-";
-
-const VERIFY_EXAMPLES: &str = "\
-Examples:
-  sersync verify                            everything, all sources on all their targets
-  sersync verify file-backup --sample 5%    other files of one source each day
-  sersync verify --sample 5% --seed 7       the same files each time
-  sersync full-sync --checksum              to mend what differs, with the old versions kept
-
-All files are read on both sides, or those of the sample. The time limit is `timeout` in [full-sync]. At most 100,000
-differences of one mirror are listed; what is beyond is counted.
-
-With --json there is an object with \"type\": \"difference\" for each difference, with its mirror, difference (the word)
-and path, and one with \"type\": \"mirror\" for each mirror, with its mirror, exit, error, compared (entries), missing,
-differs, attributes, extra, not_listed, sample, seed, failing (paths that could not be compared, and why), rsync_runs and
-seconds. A path that is not UTF-8 is also there as path_hex, its bytes.
-
-";
-
-const WATCH_EXAMPLES: &str = "\
-Examples:
-  sersync watch                             all sources, until it is told to end
-  sersync watch file-backup --for 5m        for a crontab line that starts every five minutes
-  sersync watch --until-idle 30s            until everything has arrived
-
-A full-sync of the same mirror may run beside it. While it runs, files that are new or changed go on being sent; what
-deletes something, and what is in directories that came or went, is sent when it is over. A watch that is started while a
-full-sync runs begins when that is over.
-
-As a service it is one of Type=notify: it says when everything is watched, that it is alive where WatchdogSec= asks for
-that, and when it ends.
-
-";
-
-const PRUNE_HISTORY_EXAMPLES: &str = "\
-Examples:
-  sersync prune-history                     all sources on all their targets, by keep-days in [history]
-  sersync prune-history -n                  only show what would be removed, and why
-  sersync prune-history documents --keep-days 30
-  sersync prune-history --local /backup/module1 --keep-days 7 --max-size 500G
-                                            on the backup server itself, for all sources there
-
-Names in the history are in the local time of the host that mirrors. On a server in another time zone, give --local that
-zone, as in `TZ=Asia/Shanghai sersync prune-history --local ...`. --local takes no lock, and cannot tell what is in use: with
---keep-days 0 it keeps the newest bucket.
-
-With --json there is an object with \"type\": \"bucket\" for each bucket, each day without buckets and each other name, with
-its mirror, action (remove, keep, leave), path and reason; and one with \"type\": \"mirror\" for each mirror, with its mirror,
-exit, error, dry_run, kept, removed (buckets and days), left_alone (names), deleted (entries in what was removed), failing
-(what could not be removed, and why), rsync_runs and seconds.
-
-";
-
-const RESTORE_EXAMPLES: &str = "\
-Examples:
-  sersync restore documents letters/offer.odt --at 'yesterday'
-  sersync restore documents letters --at '2026-11-20 14:00' --to /tmp/restored
-  sersync restore documents . --at '3h ago' --to /srv/old -n
-  sersync restore documents letters/offer.odt --at 14:00 --in-place --force
-
-Times are in the local zone of this host. Files come back with the content, owner, mode and time of the version that is kept.
-What the history cannot tell: a change of only the mode, owner or time of something is not kept as a version, and directories
-have the attributes that they have now. Which files were new is known on the host that mirrors, by its state directory; on
-another one, or where that was lost, files that were new since are there as well. Neither is known of what was mirrored
-while no history was kept.
-
-With --json there is one object with \"type\": \"restored\", with its mirror, moment, files, directories, dry_run and path. A
-path that is not UTF-8 is also there as path_hex, its bytes.
-
-";
-
-const HISTORY_EXAMPLES: &str = "\
-Examples:
-  sersync history list                       the buckets of all sources on all their targets
-  sersync history find documents report.txt  every old version of a file
-
-";
-
-const HISTORY_LIST_EXAMPLES: &str = "\
-Examples:
-  sersync history list                      all sources on all their targets
-  sersync history list documents --size     also how much is in each bucket
-
-Times are in the local time of the host that mirrors; for what another host has written, set TZ to its time zone. The time
-limit is `timeout` in [full-sync].
-
-With --json there is an object with \"type\": \"bucket\" for each bucket and each day without buckets, with its mirror, path,
-start (local time), age (seconds) and whole_day (whether it is a day without buckets); with --size also files (files and
-links) and bytes.
-
-";
-
-const HISTORY_FIND_EXAMPLES: &str = "\
-Examples:
-  sersync history find documents report.txt  files of this name, anywhere
-  sersync history find documents 2026/june   exactly this file, or all that is in this directory
-  sersync history find documents '*.txt'     all names that end so
-  sersync history find documents '/2026/**.txt' --json
-                                             only those in one directory, for programs
-
-Buckets are named in the local time of the host that wrote them; other times are in that of this host, or of TZ. The time
-limit is `timeout` in [full-sync].
-
-With --json there is an object with \"type\": \"version\" for each version, with its mirror, bucket, modified (local time; null
-when it is not known), size (bytes), kind (file, link or special) and path. A path that is not UTF-8 is also there as
-path_hex, its bytes. When nothing was found there is none.
-
-";
-
-const CONFIG_EXAMPLES: &str = "\
-Examples:
-  sersync config check                      name every mistake, with its line and what to do
-  sersync -c new.toml config check          before it is put in place
-  sersync config show --json                what the configuration comes to, for programs
-
-";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  sersync completions bash >~/.local/share/bash-completion/completions/sersync
-";
 
 fn span(text: &str) -> Result<Duration, String> {
     text.parse::<Span>().map(|span| span.0)

@@ -3,12 +3,11 @@
 mod find;
 mod list;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Instant;
 
 use anyhow::Result;
 
+use super::interrupt::Interruptible;
 use super::setup::Setup;
 use super::{End, at_once};
 use crate::cli::{Cli, HistoryArgs, HistoryCommand};
@@ -18,9 +17,7 @@ use crate::history::remote::Remote;
 use crate::mirror::Mirror;
 use crate::report;
 use crate::report::summary::Summary;
-use crate::rsync::children::Children;
 use crate::rsync::outcome::Outcome;
-use crate::signals;
 
 /// What is said when the time is over.
 const TOO_LATE: &str = "this takes longer than `timeout` in [full-sync]: stopping it";
@@ -46,20 +43,7 @@ struct Answers<T> {
 impl<T: Send> Answers<T> {
     /// Asks all mirrors at the same time.
     fn of(setup: &Setup, ask: impl Fn(&mut Remote<'_>) -> Result<(T, Outcome), Outcome> + Sync) -> Result<Self> {
-        let children = Arc::new(Children::default());
-        let ended_by = Arc::new(AtomicI32::new(0));
-        let on_first = {
-            let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
-            move |signal| {
-                ended_by.store(signal, Ordering::Relaxed);
-                children.stop();
-            }
-        };
-        let at_once = {
-            let children = Arc::clone(&children);
-            move || children.stop()
-        };
-        signals::install(on_first, at_once)?;
+        let children = Interruptible::install()?;
         let one = |mirror: &Mirror| {
             let begun = Instant::now();
             let mut remote = Remote::new(mirror, &children);
@@ -72,7 +56,7 @@ impl<T: Send> Answers<T> {
         };
         let mut all = at_once::all(&setup.mirrors, &children, setup.settings.full_sync.timeout, TOO_LATE, one);
         all.sort_by(|(one, _), (other, _)| one.mirror.cmp(&other.mirror));
-        Ok(Answers { all, signal: ended_by.load(Ordering::Relaxed) })
+        Ok(Answers { all, signal: children.signal() })
     }
 
     /// Says what failed, and how that ends the command.

@@ -5,6 +5,7 @@ mod config;
 mod full_sync;
 mod generate;
 mod history;
+mod interrupt;
 mod prune_history;
 mod restore;
 mod setup;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use anyhow::Result;
 use log::{Level, log_enabled, warn};
 
+use super::interrupt::Interruptible;
 use super::setup;
 use super::{End, at_once};
 use crate::cli::{Cli, PruneHistoryArgs};
@@ -19,7 +20,6 @@ use crate::history::retention::Policy;
 use crate::prune::report::Report;
 use crate::prune::{self, local};
 use crate::report;
-use crate::rsync::children::Children;
 use crate::signals;
 
 /// The list is written in portions of this size, in bytes.
@@ -40,27 +40,14 @@ fn over_rsync(cli: &Cli, args: &PruneHistoryArgs, mode: Mode) -> Result<End> {
     let setup = setup::prepare(cli, &args.selection)?;
     let history = &setup.settings.history;
     let Some(keep_days) = days(args, Some(history))? else { return Ok(End::Exit(Exit::Done)) };
-    let children = Arc::new(Children::default());
-    let ended_by = Arc::new(AtomicI32::new(0));
-    let on_first = {
-        let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
-        move |signal| {
-            ended_by.store(signal, Ordering::Relaxed);
-            children.stop();
-        }
-    };
-    let at_once = {
-        let children = Arc::clone(&children);
-        move || children.stop()
-    };
-    signals::install(on_first, at_once)?;
+    let children = Interruptible::install()?;
     let (resolution, lock_wait) = (history.resolution, args.lock_wait);
     let terms = prune::Terms { state: &setup.state, keep_days, resolution, mode, lock_wait };
     let timeout = setup.settings.full_sync.timeout;
     let mut reports =
         at_once::all(&setup.mirrors, &children, timeout, TOO_LATE, |mirror| prune::run(mirror, &children, terms));
     reports.sort_by(|a, b| a.summary.mirror.cmp(&b.summary.mirror));
-    finish(&reports, args, ended_by.load(Ordering::Relaxed))
+    finish(&reports, args, children.signal())
 }
 
 fn on_this_host(cli: &Cli, args: &PruneHistoryArgs, root: &Path, mode: Mode) -> Result<End> {

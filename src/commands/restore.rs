@@ -1,14 +1,13 @@
 //! `restore`: brings back a file or a tree as it was.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::Result;
 use chrono::{Local, TimeDelta};
 use log::warn;
 use serde_json::json;
 
+use super::interrupt::Interruptible;
 use super::{End, setup};
 use crate::cli::{Cli, RestoreArgs, Selection};
 use crate::exit::{Exit, Failure};
@@ -18,7 +17,6 @@ use crate::restore::place::{Destination, Staging};
 use crate::restore::when::When;
 use crate::restore::{self, Found, Terms};
 use crate::rsync::children::Children;
-use crate::signals;
 
 pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
     let now = Local::now();
@@ -38,23 +36,11 @@ pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
         let why = "the whole source cannot be restored in place: give --to DIR, and move what is there";
         return Err(Failure::new(Exit::Usage, why).into());
     }
-    let (children, ended_by) = (Arc::new(Children::default()), Arc::new(AtomicI32::new(0)));
-    let on_first = {
-        let (children, ended_by) = (Arc::clone(&children), Arc::clone(&ended_by));
-        move |signal| {
-            ended_by.store(signal, Ordering::Relaxed);
-            children.stop();
-        }
-    };
-    let at_once = {
-        let children = Arc::clone(&children);
-        move || children.stop()
-    };
-    signals::install(on_first, at_once)?;
+    let children = Interruptible::install()?;
     let resolution = TimeDelta::from_std(setup.settings.history.resolution).unwrap_or(TimeDelta::MAX);
     let terms = Terms { path: &path, at, resolution, state: &setup.state };
     let result = restore(&mirrors, &children, terms, args);
-    match ended_by.load(Ordering::Relaxed) {
+    match children.signal() {
         0 => result.map(|()| End::Exit(Exit::Done)),
         signal => Ok(End::Signal(signal)),
     }
