@@ -102,7 +102,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s q -l q
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -l at -d 'As it was at this time: `2026-11-20 14:00`, `14:00` of today, `2026-11-20T14:00:00+01:00`, `yesterday` (a day ago), `3h ago`, `2 days ago`, or the name of a bucket as in `2026-11-20/140000`' -r
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -l to -d 'Put it into this directory, under its own name' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand restore" -l target -d 'Fetch it from this target, by its host or directory [default: the first one that can be asked]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand restore" -l target -d 'Fetch it from this target, by its name, host or directory [default: the first one that can be asked]' -r
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -l in-place -d 'Put it in the place of the original, which is kept beside it; needs --force'

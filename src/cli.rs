@@ -423,7 +423,7 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
     pub to: Option<PathBuf>,
 
-    /// Fetch it from this target, by its host or directory [default: the first one that can be asked]
+    /// Fetch it from this target, by its name, host or directory [default: the first one that can be asked]
     #[arg(long, value_name = "TARGET")]
     pub target: Option<String>,
 

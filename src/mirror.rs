@@ -99,7 +99,9 @@ impl Mirror {
     }
 }
 
-fn endpoints(place: &Place) -> Vec<Endpoint> {
+/// The endpoints of a target.
+#[must_use]
+pub fn endpoints(place: &Place) -> Vec<Endpoint> {
     match place {
         Place::Daemon { module, hosts } => {
             hosts.iter().map(|host| Endpoint::Daemon { host: host.clone(), module: module.clone() }).collect()

@@ -7,11 +7,12 @@ use chrono::{Local, TimeDelta};
 use log::warn;
 use serde_json::json;
 
+use super::End;
 use super::interrupt::Interruptible;
-use super::{End, setup};
+use super::setup::{self, Setup};
 use crate::cli::{Cli, RestoreArgs, Selection};
 use crate::exit::{Exit, Failure};
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, endpoints};
 use crate::report::{self, text};
 use crate::restore::place::{Destination, Staging};
 use crate::restore::when::When;
@@ -29,7 +30,7 @@ pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
     }
     let selection = Selection { sources: vec![args.source.clone()], from: None, to: Vec::new(), password_file: None };
     let setup = setup::prepare(cli, &selection)?;
-    let mirrors = chosen(&setup.mirrors, args)?;
+    let mirrors = chosen(&setup, args)?;
     let root = &mirrors[0].source.path;
     let path = within(root, &args.path)?;
     if args.in_place && path.as_os_str().is_empty() {
@@ -52,6 +53,9 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
         let number = text::count(found.without_journal, "bucket");
         warn!("{mirror}: which paths were new is not known here for {number}: they may be there as well");
     }
+    for bucket in &found.damaged {
+        warn!("{mirror}: the journal of bucket {bucket} is damaged: what was new in it may be there as well");
+    }
     let whole = terms.path.as_os_str().is_empty();
     let original = if whole { mirror.source.path.clone() } else { mirror.source.path.join(terms.path) };
     let destination = match &args.to {
@@ -61,15 +65,15 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
     };
     destination.check(&mirror.source.path)?;
     if !args.dry_run {
-        let failed = |e| Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path)));
-        let staging = Staging::new(&mirror.source.path, &destination).map_err(failed)?;
+        let staging = Staging::new(&mirror.source.path, &destination)
+            .map_err(|e| Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path))))?;
         restore::fetch(mirror, children, &found, &staging)?;
         // What was replaced before it was fetched has come as its successor.
         if restore::find(mirror, children, terms)?.entries != found.entries {
             let why = format!("{mirror}: it was changed while it was fetched, so nothing is restored; try again");
             return Err(Failure::new(Exit::Partial, why).into());
         }
-        staging.put(terms.path, &destination).map_err(failed)?;
+        staging.put(terms.path, &destination)?;
     }
     let (files, directories) = found.counts();
     let line = if args.json {
@@ -112,19 +116,22 @@ fn find<'a>(mirrors: &[&'a Mirror], children: &Children, terms: Terms<'_>) -> Re
     Err(last)
 }
 
-/// The mirrors that may be asked.
-fn chosen<'a>(mirrors: &'a [Mirror], args: &RestoreArgs) -> Result<Vec<&'a Mirror>, Failure> {
-    let place =
-        |mirror: &Mirror| mirror.to_string().split_once('@').map(|(_, place)| place.to_owned()).unwrap_or_default();
+/// The mirrors that may be asked: those of the target that is named by its name in the configuration, or by its host or
+/// directory.
+fn chosen<'a>(setup: &'a Setup, args: &RestoreArgs) -> Result<Vec<&'a Mirror>, Failure> {
+    let named = |target: &String| setup.settings.targets.get(target).map(|target| endpoints(&target.place));
+    let named = args.target.as_ref().and_then(named).unwrap_or_default();
     let is_meant = |mirror: &&Mirror| {
-        let place = place(mirror);
+        let place = mirror.endpoint.to_string();
         args.target.as_ref().is_none_or(|target| {
-            place == *target || place.strip_prefix(target.as_str()).is_some_and(|rest| rest.starts_with([':', '/']))
+            named.contains(&mirror.endpoint)
+                || place == *target
+                || place.strip_prefix(target.as_str()).is_some_and(|rest| rest.starts_with([':', '/']))
         })
     };
-    let meant: Vec<&Mirror> = mirrors.iter().filter(is_meant).collect();
+    let meant: Vec<&Mirror> = setup.mirrors.iter().filter(is_meant).collect();
     if meant.is_empty() {
-        let known: Vec<String> = mirrors.iter().map(place).collect();
+        let known: Vec<String> = setup.mirrors.iter().map(|mirror| mirror.endpoint.to_string()).collect();
         let target = args.target.as_deref().unwrap_or_default();
         let why = format!("`{target}` is no target of `{}`; there are: {}", args.source, known.join(", "));
         return Err(Failure::new(Exit::Usage, why));

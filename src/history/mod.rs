@@ -3,6 +3,7 @@
 pub mod bucket;
 pub mod current;
 pub mod keeper;
+pub mod local_time;
 pub mod pattern;
 pub mod remote;
 pub mod retention;

@@ -13,6 +13,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Tim
 pub use self::names::{Found, is_day, place};
 use self::names::{day_above, sort};
 use super::bucket::Bucket;
+use super::local_time::moments;
 
 /// For how long what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Unit {
     /// How long ago that was; less than nothing when the clock is behind.
     #[must_use]
     pub fn age<Tz: TimeZone>(self, now: &DateTime<Tz>) -> TimeDelta {
-        now.clone() - moments(self.start(), now)[0].clone()
+        now.clone() - moments(self.start(), &now.timezone())[0].clone()
     }
 
     /// From when on its days are counted: a day directory collected until the day was over.
@@ -147,15 +148,6 @@ pub struct Ahead {
     pub by: TimeDelta,
 }
 
-/// The earliest and the latest moment that a local time can mean. Where the clock is set back a time comes twice, and one
-/// that is left out when it is set forward is taken for what the offset of today makes of it.
-fn moments<Tz: TimeZone>(local: NaiveDateTime, now: &DateTime<Tz>) -> [DateTime<Tz>; 2] {
-    let zone = now.timezone();
-    let meant = zone.from_local_datetime(&local);
-    let guess = || now.clone() + (local - now.naive_local());
-    [meant.clone().earliest().unwrap_or_else(guess), meant.latest().unwrap_or_else(guess)]
-}
-
 /// The units among what was found, the oldest first, and the names that are neither a unit nor a part of one.
 #[must_use]
 pub fn units(found: &[Found]) -> (Vec<Unit>, BTreeSet<PathBuf>) {
@@ -173,7 +165,7 @@ pub fn units(found: &[Found]) -> (Vec<Unit>, BTreeSet<PathBuf>) {
 pub fn plan<Tz: TimeZone>(found: &[Found], policy: Policy, now: &DateTime<Tz>) -> Result<Plan, Ahead> {
     let (units, foreign) = units(found);
     if let Some(newest) = units.last() {
-        let by = moments(newest.start(), now)[0].clone() - now.clone();
+        let by = moments(newest.start(), &now.timezone())[0].clone() - now.clone();
         if by > TimeDelta::zero() {
             return Err(Ahead { unit: *newest, by });
         }
@@ -183,7 +175,7 @@ pub fn plan<Tz: TimeZone>(found: &[Found], policy: Policy, now: &DateTime<Tz>) -
     let in_use = policy.in_use.then(|| units.iter().rfind(|unit| matches!(unit, Unit::Bucket(_)))).flatten().copied();
     let decide = |unit: Unit| {
         let kept = if matches!(unit, Unit::Bucket(_)) { days + resolution } else { days };
-        let since = now.clone() - moments(unit.counted_from(), now)[1].clone() - kept;
+        let since = now.clone() - moments(unit.counted_from(), &now.timezone())[1].clone() - kept;
         let verdict = match since < TimeDelta::zero() {
             true => Verdict::Fresh(-since),
             false if Some(unit) == in_use => Verdict::InUse,

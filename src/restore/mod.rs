@@ -20,6 +20,7 @@ use self::timeline::{Stretch, Undoing};
 use self::when::When;
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
+use crate::history::bucket::Bucket;
 use crate::history::remote::Remote;
 use crate::history::retention::Unit;
 use crate::mirror::Mirror;
@@ -52,6 +53,8 @@ pub struct Found {
     pub moment: When,
     /// Of how many buckets it is not known which paths were new in them.
     pub without_journal: usize,
+    /// The buckets of which the journal is damaged.
+    pub damaged: Vec<Bucket>,
     /// Its entries, relative to the source.
     pub entries: BTreeMap<PathBuf, Entry>,
 }
@@ -99,9 +102,11 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
     };
     let mut stretches: BTreeMap<Unit, Stretch> = listed.units.into_iter().map(stretch).collect();
     let pages = journal::read(terms.state, mirror, concerns);
-    for Page { bucket, until, has_versions, created, removed } in
+    let mut damaged = Vec::new();
+    for Page { bucket, until, has_versions, created, removed, damaged: is_damaged } in
         pages.map_err(|e| Failure::new(Exit::Failed, format!("{mirror}: the journals cannot be read: {e}")))?
     {
+        damaged.extend(is_damaged.then_some(bucket));
         let unit = Unit::Bucket(bucket);
         let known = Stretch { unit, until: None, lost: has_versions, step: Step::default() };
         let stretch = stretches.entry(unit).or_insert(known);
@@ -118,7 +123,7 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         let what = text::path(terms.path);
         return Err(Failure::new(Exit::Failed, format!("{mirror}: {what} was not there at {moment}")));
     }
-    Ok(Found { moment, without_journal, entries })
+    Ok(Found { moment, without_journal, damaged, entries })
 }
 
 /// Fetches all entries into a directory. What cannot be had is named in the error.

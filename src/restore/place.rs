@@ -66,13 +66,18 @@ impl Destination {
         }
         let taken = self.aside.as_ref().unwrap_or(&self.path);
         match fs::symlink_metadata(taken) {
-            Ok(_) => {
-                let why = format!("{} exists; remove it, or give another place by --to DIR", text::path(taken));
+            Ok(_) => Err(in_the_way(taken)),
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::NAMETOOLONG) => {
+                let why = format!("{}: the name would be too long; give another place by --to DIR", text::path(taken));
                 Err(Failure::new(Exit::Refused, why))
             }
             Err(_) => Ok(()),
         }
     }
+}
+
+fn in_the_way(path: &Path) -> Failure {
+    Failure::new(Exit::Refused, format!("{} exists; remove it, or give another place by --to DIR", text::path(path)))
 }
 
 fn with_suffix(original: &Path, word: &str, moment: When) -> PathBuf {
@@ -148,8 +153,15 @@ impl Staging {
     /// Puts one of its entries, or all of it, where it is to go.
     ///
     /// # Errors
-    /// Those of renaming; then what was there is still there.
-    pub fn put(self, path: &Path, destination: &Destination) -> io::Result<()> {
+    /// Those of renaming, or what has come to be in the way meanwhile; then what was there is still there.
+    pub fn put(self, path: &Path, destination: &Destination) -> Result<(), Failure> {
+        self.put_there(path, destination).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => in_the_way(destination.aside.as_ref().unwrap_or(&destination.path)),
+            _ => Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path))),
+        })
+    }
+
+    fn put_there(self, path: &Path, destination: &Destination) -> io::Result<()> {
         let from = if path.as_os_str().is_empty() { self.root.clone() } else { self.root.join(path) };
         let aside = destination.aside.as_ref().filter(|_| fs::symlink_metadata(&destination.path).is_ok());
         if let Some(aside) = aside {
@@ -169,5 +181,24 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
         // Not every file system can see to that itself: EINVAL, says rename(2).
         Err(Errno::INVAL) if fs::symlink_metadata(to).is_err() => fs::rename(from, to),
         renamed => Ok(renamed?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_in_the_way_after_the_check_stays() {
+        let source = tempfile::tempdir().unwrap();
+        let moment = When::Begin("2026-11-20/140000".parse().unwrap());
+        let destination = Destination::beside(&source.path().join("f"), moment);
+        destination.check(source.path()).unwrap();
+        let staging = Staging::new(source.path(), &destination).unwrap();
+        fs::write(staging.path().join("f"), "restored").unwrap();
+        fs::write(&destination.path, "another restore").unwrap();
+        let failure = staging.put(Path::new("f"), &destination).unwrap_err();
+        assert!(failure.exit == Exit::Refused && failure.message.contains("exists; remove it"), "{failure:?}");
+        assert_eq!(fs::read_to_string(&destination.path).unwrap(), "another restore");
     }
 }

@@ -3,10 +3,11 @@
 //! The name of a bucket is a local time, and when clocks are set back at the end of summer an hour comes twice. The journal
 //! of a bucket tells when the last change went into it, which is unambiguous, and so puts them in order.
 
-use chrono::{DateTime, Local, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Local, NaiveDateTime, TimeDelta, TimeZone, Utc};
 
 use super::plan::Step;
 use super::when::When;
+use crate::history::local_time::moments;
 use crate::history::retention::Unit;
 
 /// A bucket, or a day of the original's layout.
@@ -90,12 +91,9 @@ fn ended<Tz: TimeZone>(stretch: &Stretch, resolution: TimeDelta, zone: &Tz) -> D
     }
 }
 
-/// The earlier one where a local time comes twice; where it does not come at all, as if the clock had not been set forward.
+/// The earlier one where a local time comes twice.
 fn absolute<Tz: TimeZone>(local: NaiveDateTime, zone: &Tz) -> DateTime<Utc> {
-    match zone.from_local_datetime(&local) {
-        LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => time.with_timezone(&Utc),
-        LocalResult::None => local.and_utc(),
-    }
+    moments(local, zone)[0].with_timezone(&Utc)
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
+use chrono::{DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
 use crate::config::units::Span;
 use crate::history::bucket::Bucket;
+use crate::history::local_time::moments;
 
 /// A moment in the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl When {
         }
         let parsed = match text.as_str() {
             "now" => return Ok(When::Now(now)),
-            "today" => local(now.date_naive().and_time(NaiveTime::MIN)),
+            "today" => Some(local(now.date_naive().and_time(NaiveTime::MIN))),
             "yesterday" => now.checked_sub_days(Days::new(1)),
             _ => match text.strip_suffix("ago") {
                 Some(span) => span_of(span).and_then(|span| now.checked_sub_signed(span)),
@@ -63,8 +64,8 @@ fn span_of(text: &str) -> Option<TimeDelta> {
     TimeDelta::from_std(span).ok()?.checked_mul(times)
 }
 
-fn local(time: NaiveDateTime) -> Option<DateTime<Local>> {
-    Local.from_local_datetime(&time).earliest()
+fn local(time: NaiveDateTime) -> DateTime<Local> {
+    moments(time, &Local)[0]
 }
 
 fn written(text: &str, now: DateTime<Local>) -> Option<DateTime<Local>> {
@@ -73,14 +74,14 @@ fn written(text: &str, now: DateTime<Local>) -> Option<DateTime<Local>> {
     }
     for form in ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dt%H:%M:%S", "%Y-%m-%dt%H:%M"] {
         if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
-            return local(time);
+            return Some(local(time));
         }
     }
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return local(day.and_time(NaiveTime::MIN));
+        return Some(local(day.and_time(NaiveTime::MIN)));
     }
     let time = ["%H:%M:%S", "%H:%M"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
-    local(now.date_naive().and_time(time))
+    Some(local(now.date_naive().and_time(time)))
 }
 
 impl fmt::Display for When {
@@ -98,7 +99,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(text: &str) -> DateTime<Local> {
-        local(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap()).unwrap()
+        local(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap())
     }
 
     #[test]

@@ -138,6 +138,10 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
         Some(1) if says("module is read only") => {
             permanent(Exit::Failed, "the module is read only: set `read only = no` for it in rsyncd.conf")
         }
+        Some(1) if says("module is write only") => permanent(
+            Exit::Failed,
+            "the module is write only, so nothing can be looked at or fetched: set `write only = no` for it in rsyncd.conf",
+        ),
         // Receivers before 3.1 do not know the option at all.
         Some(1) if says("delete-missing-args: unknown option") => Outcome::NoMissingArgs,
         Some(2) if says("invalid file mode") || says("invalid path from sender") => Outcome::NoMissingArgs,
@@ -173,7 +177,7 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
         Some(30) => aborted(Exit::Unreachable, "the connection stalled for longer than `timeout`"),
         Some(12 | 14 | 20) => aborted(Exit::Unreachable, "the connection was lost"),
         Some(11) if says("No space left") || says("Disk quota exceeded") => {
-            aborted(Exit::Failed, "no space is left on the target")
+            aborted(Exit::Failed, "no space is left on the receiving side")
         }
         Some(11) if says("mkdir") && says("No such file or directory") => {
             permanent(Exit::Unreachable, "the target's directory is missing")

@@ -95,6 +95,8 @@ pub struct Page {
     pub created: Vec<PathBuf>,
     /// Directories that were removed.
     pub removed: Vec<PathBuf>,
+    /// There is something in the journal that nobody writes: more may be missing.
+    pub damaged: bool,
 }
 
 /// What is known of the buckets of a mirror, as far as it is about what `concerns`, in the order of their names.
@@ -105,22 +107,30 @@ pub fn read(state: &StateDir, mirror: &Mirror, concerns: impl Fn(&Path) -> bool)
     let mut pages = Vec::new();
     for (bucket, path) in files(state, mirror)? {
         let until = fs::metadata(&path)?.modified()?;
-        let mut page = Page { bucket, until, has_versions: false, created: Vec::new(), removed: Vec::new() };
-        for line in fs::read(&path)?.split(|byte| *byte == 0) {
-            let Some((mark, path)) = line.split_first() else { continue };
-            let path = PathBuf::from(OsString::from_vec(path.to_vec()));
-            match *mark {
-                VERSIONS => page.has_versions = true,
-                _ if !concerns(&path) => {}
-                CREATED => page.created.push(path),
-                REMOVED => page.removed.push(path),
-                _ => {}
-            }
-        }
-        pages.push(page);
+        pages.push(page(bucket, until, &fs::read(&path)?, &concerns));
     }
     pages.sort_by_key(|page| page.bucket);
     Ok(pages)
+}
+
+fn page(bucket: Bucket, until: SystemTime, text: &[u8], concerns: impl Fn(&Path) -> bool) -> Page {
+    let (created, removed) = (Vec::new(), Vec::new());
+    let mut page = Page { bucket, until, has_versions: false, created, removed, damaged: false };
+    for line in text.split_inclusive(|byte| *byte == 0) {
+        let parts = line.strip_suffix(&[0]).and_then(<[u8]>::split_first);
+        let Some((mark, path)) = parts.filter(|(mark, _)| [CREATED, REMOVED, VERSIONS].contains(mark)) else {
+            page.damaged = true;
+            continue;
+        };
+        let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+        match *mark {
+            VERSIONS => page.has_versions = true,
+            _ if !concerns(&path) => {}
+            CREATED => page.created.push(path),
+            _ => page.removed.push(path),
+        }
+    }
+    page
 }
 
 /// Forgets what is known of buckets that are `gone`.
@@ -152,4 +162,32 @@ fn files(state: &StateDir, mirror: &Mirror) -> io::Result<Vec<(Bucket, PathBuf)>
 
 fn place(mirror: &Mirror, day: &str) -> String {
     format!("journal/{}/{day}", mirror.id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &[u8]) -> Page {
+        page("2026-11-20/140000".parse().unwrap(), SystemTime::UNIX_EPOCH, text, |_| true)
+    }
+
+    #[test]
+    fn what_nobody_writes_is_noticed() {
+        let whole = read(b"+a/b\0-d\0=\0+\n\0");
+        assert_eq!(whole.created, ["a/b", "\n"].map(PathBuf::from));
+        assert_eq!((whole.removed, whole.has_versions, whole.damaged), (vec!["d".into()], true, false));
+        for damaged in [&b"+a/b\0-d"[..], b"+a\0\0", b"\0", b"a\0", b"+a\0xyz\0="] {
+            assert!(read(damaged).damaged, "{damaged:?}");
+        }
+        assert!(!read(b"").damaged);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..60)) {
+            read(&text);
+        }
+    }
 }

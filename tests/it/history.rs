@@ -372,3 +372,32 @@ fn without_age(line: &str) -> String {
     let start = before.rfind(' ').map_or(0, |space| space + 1);
     format!("{}{} days{after}\n", &before[..start], "N".repeat(before.len() - start))
 }
+
+/// A zone whose clock was set back from summer to winter time, by an hour, ten minutes ago.
+fn zone_set_back() -> String {
+    let end = chrono::Utc::now() + chrono::TimeDelta::minutes(50);
+    // In summer time, which is an hour ahead of UTC. The year's last rule is far away from its first.
+    let (day, time) = (end.format("%-j").to_string(), end.format("%H:%M:%S"));
+    let day: u32 = day.parse().unwrap();
+    let begin = if day > 180 { 10 } else { 300 };
+    format!("WIN0SUM-1,{begin}/0,{}/{time}", day - 1)
+}
+
+#[test]
+fn in_the_hour_that_comes_twice_the_history_is_not_in_the_future() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let before = chrono::Utc::now() + chrono::TimeDelta::minutes(30);
+    // Half an hour ago by summer time.
+    let bucket = before.format("%Y-%m-%d/%H%M%S").to_string();
+    write(&daemon.module_path().join("history-backup/name").join(&bucket).join("f"), "f");
+    let zone = zone_set_back();
+    let run = |args: &[&str]| {
+        let command = Sersync::new(args).arg("--from").arg(place.source()).arg("--to").arg(daemon.url("name"));
+        command.arg("--password-file").arg(daemon.password_file()).env("TZ", &zone).run().code(0)
+    };
+    let list = run(&["history", "list"]);
+    let age = list.stdout.lines().find(|line| line.contains(&bucket)).unwrap();
+    assert!(age.contains("29 minutes") || age.contains("30 minutes"), "{zone}: {age}");
+    let prune = run(&["prune-history", "-n", "-v"]);
+    assert!(prune.stdout.contains("expires in 7 days"), "{}", prune.stdout);
+}

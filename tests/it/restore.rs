@@ -470,3 +470,34 @@ fn a_dead_daemon_is_no_reason_when_another_target_has_it() {
     let only = format!("127.0.0.1:{}", dead.port());
     command().args(&["f", "--target", &only]).run().code(10);
 }
+
+#[test]
+fn a_target_is_named_as_in_the_configuration_too() {
+    let it = Restoring::simple();
+    it.write("f", "f");
+    it.pass();
+    let out = it.out();
+    it.restore(&["f", "--target", "t", "--to", out.to_str().unwrap()]).code(0);
+    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "f");
+    it.restore(&["f", "--target", "other"]).code(2).stderr_has("`other` is no target of `name`; there are: 127.0.0.1:");
+}
+
+#[test]
+fn what_cannot_be_put_there_is_said_with_what_to_do() {
+    let it = Restoring::simple();
+    let long = "n".repeat(250);
+    it.write(&long, "long");
+    it.write("f", "f");
+    it.pass();
+    it.restore(&[&long]).code(4).stderr_has("the name would be too long; give another place by --to DIR");
+    let out = it.out();
+    it.restore(&[&long, "--to", out.to_str().unwrap()]).code(0);
+    assert_eq!(fs::read_to_string(out.join(&long)).unwrap(), "long");
+    it.write("f", "second");
+    let bucket = it.pass();
+    let journals = it.state().join("journal");
+    let journals = walkdir::WalkDir::new(&journals).into_iter().map(Result::unwrap);
+    let journal = journals.filter(|entry| entry.path().ends_with(&bucket)).last().unwrap();
+    fs::write(journal.path(), "=\0+new").unwrap();
+    it.restore(&["f", "--at", &bucket]).code(0).stderr_has(&format!("the journal of bucket {bucket} is damaged"));
+}
