@@ -899,7 +899,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__watch)
-            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --for --batches --until-idle --drain-timeout --config --state-dir --verbose --quiet --help"
+            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --for --batches --until-idle --drain-timeout --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

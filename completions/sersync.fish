@@ -83,6 +83,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l json -d 'Print one JSON object for each batch of changes that was sent, with what it took'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -265,6 +265,10 @@ pub struct WatchArgs {
     /// When ending, keep sending what is pending for at most this long
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "30s")]
     pub drain_timeout: Duration,
+
+    /// Print one JSON object for each batch of changes that was sent, with what it took
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Remove what is older than `keep-days` from the history.

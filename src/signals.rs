@@ -1,6 +1,7 @@
-//! Signals: the first SIGINT or SIGTERM asks for an orderly end, the second ends at once.
+//! Signals: the first SIGINT or SIGTERM asks for an orderly end, the second ends at once. SIGHUP does the same when it means that
+//! the terminal is gone, and else whatever the command makes of it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::thread;
 
@@ -9,18 +10,39 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
+/// What SIGHUP does.
+pub enum Hangup {
+    /// It asks for the end.
+    Ends,
+    /// It calls this, any number of times, where there is no terminal that could have gone.
+    Calls(Box<dyn Fn() + Send>),
+}
+
 /// Calls `on_first` from a thread of its own when the first signal arrives; when a second one does, calls `at_once`, which
 /// kills what was started, and ends the process by the same signal.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
-pub fn install(on_first: impl Fn(i32) + Send + 'static, at_once: impl Fn() + Send + 'static) -> io::Result<()> {
+pub fn install(
+    hangup: Hangup,
+    on_first: impl Fn(i32) + Send + 'static,
+    at_once: impl Fn() + Send + 'static,
+) -> io::Result<()> {
     let ignored = ignored();
+    // It can only be opened where there is one.
+    let has_terminal = File::open("/dev/tty").is_ok();
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
         for signal in signals.forever() {
+            if let Hangup::Calls(on_hangup) = &hangup
+                && signal == SIGHUP
+                && !has_terminal
+            {
+                on_hangup();
+                continue;
+            }
             if first {
                 on_first(signal);
                 first = false;

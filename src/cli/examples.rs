@@ -49,7 +49,13 @@ deletes something, and what is in directories that came or went, is sent when it
 full-sync runs begins when that is over.
 
 As a service it is one of Type=notify: it says when everything is watched, that it is alive where WatchdogSec= asks for
-that, and when it ends.
+that, when it reads its settings again, and when it ends. On SIGHUP it reads the configuration again, when it has no terminal:
+what is wrong there is said and changes nothing. Nothing that happens meanwhile is missed.
+
+With --json there is an object with \"type\": \"batch\" for everything that was sent, with its mirror, occasion (changes,
+beside-pass, catch-up), created, updated, deleted and attributes (entries), bytes (the size of the files that were sent), sent
+(over the wire), rsync_runs and seconds. With --dry-run there is one with \"type\": \"item\" for each change before that,
+with its mirror, change (create, update, attrs, delete) and path, and path_hex when that is not UTF-8.
 
 ";
 

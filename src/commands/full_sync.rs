@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use chrono::{Local, Utc};
 use log::{Level, debug, error, info, log_enabled, warn};
-use serde_json::json;
 
 use self::sources::Sources;
 use super::End;
@@ -27,15 +26,14 @@ use crate::hooks::{Hooks, Over};
 use crate::meter::Meter;
 use crate::mirror::Mirror;
 use crate::pass::{self, Extent, Patience, Terms};
-use crate::report::json::with_path;
 use crate::report::progress::{Bars, Conditions};
 use crate::report::summary::Summary;
-use crate::report::{self, screen, text};
+use crate::report::{self, json, screen, text};
 use crate::rsync::argv::Compare;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::SETTLE;
 use crate::rsync::output::Change;
-use crate::signals;
+use crate::signals::{self, Hangup};
 use crate::state::lock::{self, Kind, Lock};
 use crate::state::record::Record;
 use crate::tree::changed::Directories;
@@ -64,7 +62,7 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
             hooks.kill();
         }
     };
-    signals::install(on_first, at_once)?;
+    signals::install(Hangup::Ends, on_first, at_once)?;
     let summaries = all(&setup, args, &children, &hooks);
     let show =
         log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn)) || args.writing.dry_run;
@@ -169,6 +167,7 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
             (Some(last), Some(directories)) => Extent::Changed(last, directories),
             _ => Extent::Everything,
         },
+        state: Some(&setup.state),
     };
     let unwritten = AtomicBool::new(false);
     let passed = pass::run(&mut executor, children, terms, &|change, path| match mode {
@@ -248,7 +247,7 @@ fn leave_out_recent(setup: &mut Setup, args: &FullSyncArgs) {
 /// One line of a dry run. That it is `unwritten` is said once.
 fn list(mirror: &Mirror, as_json: bool, change: Change, path: &Path, unwritten: &AtomicBool) {
     let line = if as_json {
-        with_path(json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word() }), path).to_string()
+        json::item(mirror, change, path)
     } else {
         format!("{mirror}: {:6} {}", change.word(), text::path(path))
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::rsync::children::Children;
-use crate::signals;
+use crate::signals::{self, Hangup};
 
 /// The processes of a command, which a signal stops.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Interruptible {
             let children = Arc::clone(&children);
             move || children.stop()
         };
-        signals::install(on_first, at_once)?;
+        signals::install(Hangup::Ends, on_first, at_once)?;
         Ok(Interruptible { children, ended_by })
     }
 

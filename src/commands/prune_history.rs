@@ -20,7 +20,7 @@ use crate::history::retention::Policy;
 use crate::prune::report::Report;
 use crate::prune::{self, local};
 use crate::report;
-use crate::signals;
+use crate::signals::{self, Hangup};
 
 /// The list is written in portions of this size, in bytes.
 const PORTION: usize = 64 * 1024;
@@ -63,7 +63,7 @@ fn on_this_host(cli: &Cli, args: &PruneHistoryArgs, root: &Path, mode: Mode) -> 
             stop.store(true, Ordering::Relaxed);
         }
     };
-    signals::install(on_first, || ())?;
+    signals::install(Hangup::Ends, on_first, || ())?;
     let max_size = args.max_size.or(history.as_ref().and_then(|history| history.max_size));
     let resolution = history.unwrap_or_default().resolution;
     // Nobody here can tell whether something is being mirrored. Within a day, the newest bucket may be in use.

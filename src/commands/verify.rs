@@ -17,7 +17,7 @@ use crate::guard::{self, EmptySource};
 use crate::report::progress::{Bars, Conditions};
 use crate::report::{self, screen};
 use crate::rsync::children::Children;
-use crate::signals;
+use crate::signals::{self, Hangup};
 use crate::verify::report::Report;
 use crate::verify::sample::Sample;
 use crate::verify::{self, Pace};
@@ -45,7 +45,7 @@ pub(super) fn run(cli: &Cli, args: &VerifyArgs) -> Result<End> {
             screen::end();
             children.stop();
         };
-        signals::install(on_first, at_once)?;
+        signals::install(Hangup::Ends, on_first, at_once)?;
     }
     let refused = guard_sources(&setup, args);
     let pace = Pace::of(&setup.settings.watch);

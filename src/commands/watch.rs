@@ -1,7 +1,10 @@
 //! `watch`: mirrors changes as they happen.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process;
 use std::sync::{Arc, mpsc};
 
 use anyhow::Result;
@@ -10,20 +13,28 @@ use log::{debug, error};
 use super::End;
 use super::setup::{self, Setup};
 use crate::cli::{Cli, WatchArgs};
+use crate::config::settings::Start;
 use crate::executor::Mode;
 use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
 use crate::mirror::Mirror;
-use crate::report::{self, text};
+use crate::report::{self, json, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
-use crate::signals;
+use crate::signals::{self, Hangup};
 use crate::state::lock::{Kind, Lock};
 use crate::state::record::Record;
 use crate::watch::{Bounds, Engine, News};
 
+/// Set when this process watched before with other settings.
+const RELOADED: &str = "SERSYNC_RELOADED";
+
 pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
-    let setup = setup::prepare(cli, &args.selection)?;
+    let mut setup = setup::prepare(cli, &args.selection)?;
+    if env::var_os(RELOADED).is_some() && setup.settings.watch.start == Start::None {
+        // Nobody was watching for a moment.
+        setup.settings.watch.start = Start::Changed;
+    }
     let children = Arc::new(Children::default());
     let (tell, news) = mpsc::channel();
     let on_first = {
@@ -37,7 +48,14 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         let children = Arc::clone(&children);
         move || children.stop()
     };
-    signals::install(on_first, at_once)?;
+    let on_hangup = {
+        let tell = tell.clone();
+        move || {
+            // As above.
+            let _ = tell.send(News::Reload);
+        }
+    };
+    signals::install(Hangup::Calls(Box::new(on_hangup)), on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
     let (mirrors, mut exits) = admitted(&setup, args, mode, empty);
@@ -56,15 +74,44 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             until_idle: args.until_idle,
             drain_timeout: args.drain_timeout,
         },
-        on_item: if mode == Mode::DryRun { list } else { log_item },
+        on_item: match mode {
+            Mode::DryRun if args.json => |mirror, change, path| print(&json::item(mirror, change, path)),
+            Mode::DryRun => list,
+            Mode::Real => log_item,
+        },
+        may_reload: &|| may_reload(cli, args),
+        on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
     };
     let outcome = engine.run(mirrors, &news, &tell)?;
+    if outcome.reload {
+        return Err(begin_anew());
+    }
     exits.extend(&outcome.exits);
     Ok(match (outcome.signal, Exit::merge(exits)) {
         (Some(signal), Exit::Done) => End::Signal(signal),
         // What was left undone is more important than why it ended.
         (_, exit) => End::Exit(exit),
     })
+}
+
+/// Whether the configuration can be read again and is good.
+fn may_reload(cli: &Cli, args: &WatchArgs) -> bool {
+    let prepared = setup::prepare(cli, &args.selection);
+    if let Err(e) = &prepared {
+        error!("the settings stay as they were: {e:#}");
+    }
+    prepared.is_ok()
+}
+
+/// Becomes the same program anew, with the same arguments. Nothing is left of the settings, and what happens until everything
+/// is watched again is found from the stamp on.
+fn begin_anew() -> anyhow::Error {
+    let mut args = env::args_os();
+    let program = args.next().unwrap_or_else(|| "sersync".into());
+    let mut command = process::Command::new(&program);
+    command.args(args).env(RELOADED, "1");
+    let e = command.exec();
+    Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into()
 }
 
 /// The mirrors that may be worked on, with their locks; for the others, what they would exit with.
@@ -107,7 +154,11 @@ fn log_item(mirror: &Mirror, change: Change, path: &Path) {
 }
 
 fn list(mirror: &Mirror, change: Change, path: &Path) {
-    if let Err(e) = report::print(&format!("{mirror}: {:6} {}\n", change.word(), text::path(path))) {
+    print(&format!("{mirror}: {:6} {}", change.word(), text::path(path)));
+}
+
+fn print(line: &str) {
+    if let Err(e) = report::print(&format!("{line}\n")) {
         error!("the list cannot be written: {e}");
     }
 }

@@ -47,6 +47,7 @@ impl Default for Watch {
             backend: Backend::Auto,
             start: Start::Changed,
             max_pending: 65536,
+            rename_min_size: 1 << 20,
         }
     }
 }

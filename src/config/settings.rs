@@ -82,6 +82,8 @@ pub struct Watch {
     pub start: Start,
     /// How many changed paths are remembered one by one per mirror before directories are folded. At least 16.
     pub max_pending: usize,
+    /// What was renamed and is smaller, in bytes, is sent again; of a directory that is all that is in it.
+    pub rename_min_size: u64,
 }
 
 /// The kernel interface that reports changes.

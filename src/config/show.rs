@@ -77,6 +77,7 @@ fn watch(watch: &Watch) -> written::Watch {
         backend: word(&BACKENDS, &watch.backend),
         start: word(&STARTS, &watch.start),
         max_pending: Some(placed(i64::try_from(watch.max_pending).unwrap_or(i64::MAX))),
+        rename_min_size: Some(text(&Size(watch.rename_min_size))),
     }
 }
 
@@ -226,7 +227,7 @@ mod tests {
             (rsync, override_, place, source) in (any_rsync(), any_rsync(), any_place(), any_source()),
             (delay, more) in (0u64..100_000, 0u64..100_000),
             (backend, start) in (0usize..3, 0usize..3),
-            max_pending in 16usize..1_000_000,
+            (max_pending, rename_min_size) in (16usize..1_000_000, any::<u64>()),
             max_delete in any_max_delete(),
             (timeout, every, hook_timeout) in (secs(), secs(), secs()),
             before in prop::collection::vec("/[ -~]{1,9}", 0..3),
@@ -243,6 +244,7 @@ mod tests {
                     backend: [Backend::Auto, Backend::Fanotify, Backend::Inotify][backend],
                     start: [Start::Full, Start::Changed, Start::None][start],
                     max_pending,
+                    rename_min_size,
                 },
                 full_sync: FullSync { timeout, every, max_delete, after: before.clone(), before, hook_timeout },
                 history: History { keep_days, resolution: Duration::from_millis(resolution), max_size },

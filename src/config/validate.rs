@@ -100,6 +100,9 @@ fn watch(problems: &mut Problems, written: Option<&written::Watch>) -> Watch {
         max_pending: problems
             .take("max-pending", written.max_pending.as_ref(), |number| max_pending(*number))
             .unwrap_or(default.max_pending),
+        rename_min_size: problems
+            .take("rename-min-size", written.rename_min_size.as_ref(), |text| size(text))
+            .unwrap_or(default.rename_min_size),
     };
     if watch.max_delay < watch.delay {
         let (delay, max_delay) = (Span(watch.delay), Span(watch.max_delay));
@@ -195,6 +198,10 @@ fn max_delete(value: &Value) -> Result<MaxDelete, String> {
 fn max_pending(number: i64) -> Result<usize, String> {
     let pending = usize::try_from(number).ok().filter(|pending| *pending >= LEAST_PENDING);
     pending.ok_or_else(|| format!("{number} is too small; at least {LEAST_PENDING}"))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    text.parse::<Size>().map(|Size(bytes)| bytes)
 }
 
 fn keep_days(days: i64) -> Result<u32, String> {

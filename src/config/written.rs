@@ -56,6 +56,7 @@ pub(super) struct Watch {
     pub(super) backend: Option<Text>,
     pub(super) start: Option<Text>,
     pub(super) max_pending: Option<Spanned<i64>>,
+    pub(super) rename_min_size: Option<Text>,
 }
 
 /// `[full-sync]`.

@@ -75,6 +75,22 @@ impl DirtySet {
         }
     }
 
+    /// Whether a path is to be looked at again, by itself or with a directory above it.
+    #[must_use]
+    pub fn covers(&self, path: &Path) -> bool {
+        let mut node = &self.root;
+        for name in path {
+            if node.mark == Some(Mark::Deep) {
+                return true;
+            }
+            match node.children.get(name) {
+                Some(child) => node = child,
+                None => return node.mark == Some(Mark::Shallow),
+            }
+        }
+        node.mark.is_some()
+    }
+
     /// Hands out everything and starts anew.
     #[must_use]
     pub fn take(&mut self) -> DirtySet {

@@ -220,10 +220,30 @@ struct Reading {
     tasks: Sender<Task>,
     /// Watches of directories that left their place, with the time.
     left: VecDeque<(Instant, Vec<i32>)>,
+    /// What left its place last, by the number that the kernel gives to a rename; nothing when it was left out.
+    renamed: VecDeque<(u32, Option<PathBuf>)>,
     ended: Option<Ended>,
 }
 
+/// So many renames may begin before one of them ends. The two halves of one come one after the other, but for what others
+/// put in between.
+const RENAMES_AT_ONCE: usize = 64;
+
 impl Reading {
+    /// Something left its place by the rename with this number.
+    fn leaves(&mut self, number: u32, from: Option<PathBuf>) {
+        if self.renamed.len() == RENAMES_AT_ONCE {
+            self.renamed.pop_front();
+        }
+        self.renamed.push_back((number, from));
+    }
+
+    /// Where that was which arrives by the rename with this number.
+    fn arrives(&mut self, number: u32) -> Option<PathBuf> {
+        let at = self.renamed.iter().position(|(known, _)| *known == number)?;
+        self.renamed.remove(at)?.1
+    }
+
     fn send(&self, task: Task) {
         // The crawler lives longer than the reader.
         let _ = self.tasks.send(task);
@@ -250,7 +270,7 @@ impl<'a> Session<'a> {
     /// Reads events until there is a reason to end. `again`: events were missed before, so everything is dirty.
     fn run(&self, again: bool) -> io::Result<Ended> {
         let (tasks, queue) = mpsc::channel();
-        let mut reading = Reading { tasks, left: VecDeque::new(), ended: None };
+        let mut reading = Reading { tasks, left: VecDeque::new(), renamed: VecDeque::new(), ended: None };
         reading.send(Task::Crawl(self.tree().root()));
         thread::scope(|scope| {
             let crawler = thread::Builder::new()
@@ -265,7 +285,10 @@ impl<'a> Session<'a> {
             if matches!(ended, Some(Ended::Stopped)) {
                 // What happened in directories that were only just watched.
                 let (tasks, _queue) = mpsc::channel();
-                self.read_available(&mut Reading { tasks, left: VecDeque::new(), ended: None }, &mut buffer)?;
+                self.read_available(
+                    &mut Reading { tasks, left: VecDeque::new(), renamed: VecDeque::new(), ended: None },
+                    &mut buffer,
+                )?;
             }
             read.map(|()| ended.unwrap_or(Ended::Stopped))
         })
@@ -322,7 +345,7 @@ impl<'a> Session<'a> {
             match reader.next() {
                 Ok(event) => {
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                    self.event(reading, event.wd(), event.events(), name);
+                    self.event(reading, &event, name);
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
@@ -332,7 +355,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn event(&self, reading: &mut Reading, watch: i32, flags: ReadFlags, name: Option<&OsStr>) {
+    fn event(&self, reading: &mut Reading, event: &inotify::Event<'_>, name: Option<&OsStr>) {
+        let (watch, flags) = (event.wd(), event.events());
         if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
             reading.ended = Some(Ended::Overflow);
             return;
@@ -378,6 +402,18 @@ impl<'a> Session<'a> {
             }
         }
         drop(tree);
+        if flags.contains(ReadFlags::MOVED_FROM) {
+            reading.leaves(event.cookie(), (!excluded).then(|| path.clone()));
+        }
+        if flags.contains(ReadFlags::MOVED_TO) {
+            let from = reading.arrives(event.cookie());
+            if !excluded {
+                self.sink.moved(from.as_deref(), &path);
+                if is_dir {
+                    self.sink.arrived(&path);
+                }
+            }
+        }
         match (excluded, is_dir) {
             (true, _) => {}
             (false, true) => self.sink.directory(&path, mark),

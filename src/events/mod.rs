@@ -33,6 +33,13 @@ pub trait Sink: Send + Sync {
     /// one may have. What is reported of the same path after that is about something else.
     fn directory(&self, path: &Path, mark: Mark);
 
+    /// What was at `from` is at `to` now, with all that is in it; without `from` it came from outside, or from what is left
+    /// out. Both are marked as well.
+    fn moved(&self, from: Option<&Path>, to: &Path);
+
+    /// A directory came to this path by a rename, with all that is in it. It is marked after that.
+    fn arrived(&self, directory: &Path);
+
     /// Everything that happened before this moment was reported, but for what is inside directories that are new.
     fn reported_until(&self, moment: Moment);
 

@@ -1,33 +1,35 @@
 //! The executor: turns the scopes of one mirror into rsync jobs, runs them and says what became of them.
 
 mod deletions;
+mod division;
+mod session;
 mod told;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use log::{debug, error, info, trace, warn};
+use log::{debug, info};
 
 use self::deletions::Deletions;
+use self::division::{groups, jobs};
 use crate::backoff::Backoff;
+use crate::config::settings::Jobs;
 use crate::exit::Exit;
 use crate::history::bucket::Bucket;
 use crate::history::keeper::Keeper;
 use crate::meter::Meter;
 use crate::mirror::{Endpoint, Mirror};
-use crate::report::text;
 use crate::root::Root;
-use crate::rsync::argv::{self, Compare, FileList, JobOptions, Manner, MissingArgs};
-use crate::rsync::children::{Children, Ends, NotRun};
-use crate::rsync::outcome::{self, Ending, Failing, Outcome, Trouble};
-use crate::rsync::output::{self, Change, Line};
-use crate::scope::{Limits, Listed, Scope};
+use crate::rsync::argv::{Compare, FileList, Manner, MissingArgs};
+use crate::rsync::children::Children;
+use crate::rsync::outcome::{Failing, Outcome, Trouble};
+use crate::rsync::output::Change;
+use crate::scope::{Listed, Scope};
 
 /// Told about each path that rsync changes or, in a dry run, would change.
 pub type OnItem<'a> = dyn Fn(Change, &Path) + Sync + 'a;
@@ -267,15 +269,18 @@ impl<'a> Executor<'a> {
         result
     }
 
-    /// Sends those of these files that have another content than the mirror's, whatever size and time they have.
-    pub fn run_by_content(
-        &mut self,
-        present: Vec<PathBuf>,
-        exclude: &[OsString],
-        on_item: &OnItem<'_>,
-    ) -> (Outcome, Tally) {
+    /// Sends what in these scopes has another content than the mirror's, whatever sizes and times it has.
+    pub fn run_by_content(&mut self, scopes: &[Scope], exclude: &[OsString], on_item: &OnItem<'_>) -> (Outcome, Tally) {
         let compare = std::mem::replace(&mut self.compare, Compare::Content);
-        let result = self.run(&[Scope::Listed(Listed { present, ..Listed::default() })], exclude, on_item);
+        let result = self.run(scopes, exclude, on_item);
+        self.compare = compare;
+        result
+    }
+
+    /// Sends everything in these scopes as if it had changed, so that no file is linked to another one any more.
+    pub fn run_anew(&mut self, scopes: &[Scope], exclude: &[OsString], on_item: &OnItem<'_>) -> (Outcome, Tally) {
+        let compare = std::mem::replace(&mut self.compare, Compare::Never);
+        let result = self.run(scopes, exclude, on_item);
         self.compare = compare;
         result
     }
@@ -407,19 +412,39 @@ impl<'a> Executor<'a> {
 
     fn attempt(&mut self, scopes: &[Scope], exclude: &[OsString], tally: &mut Tally, on_item: &OnItem<'_>) -> Outcome {
         let mut failing = Failing::default();
-        for job in self.adapted(scopes, exclude).into_iter().flat_map(jobs) {
-            // What was a directory for the job before may have become a file for this one.
-            let bucket = match self.bucket_for(slice::from_ref(&job)) {
-                Ok(bucket) => bucket,
-                Err(outcome) => return outcome,
+        let clients = self.clients_for_a_batch();
+        let scopes = self.adapted(scopes, exclude);
+        for group in groups(scopes.into_iter().flat_map(jobs), clients) {
+            let outcomes = if let [job] = &group[..] {
+                // What was a directory for the job before may have become a file for this one.
+                let bucket = match self.bucket_for(&group) {
+                    Ok(bucket) => bucket,
+                    Err(outcome) => return outcome,
+                };
+                vec![self.job(job, exclude, bucket.as_ref(), Together::ALONE, tally, on_item)]
+            } else {
+                let (results, more) = self.run_at_once(&group, clients, exclude, on_item);
+                tally.add(more);
+                results.into_iter().map(|(_, outcome)| outcome).collect()
             };
-            match self.job(&job, exclude, bucket.as_ref(), Together::ALONE, tally, on_item) {
-                Outcome::Done => {}
-                Outcome::Partial(paths) => failing.extend(paths),
-                other => return other,
+            for outcome in outcomes {
+                match outcome {
+                    Outcome::Done => {}
+                    Outcome::Partial(paths) => failing.extend(paths),
+                    other => return other,
+                }
             }
         }
         if failing.is_empty() { Outcome::Done } else { Outcome::Partial(failing) }
+    }
+
+    /// How many rsync clients send a big batch. One, when all links have to be seen by the same.
+    fn clients_for_a_batch(&self) -> usize {
+        match self.mirror.rsync.jobs {
+            _ if self.mirror.rsync.attributes.hard_links => 1,
+            Jobs::Fixed(jobs) => jobs,
+            Jobs::Auto => thread::available_parallelism().map_or(1, usize::from),
+        }
     }
 
     /// The scopes as this endpoint can take them. Where something is excluded, nothing is deleted by name either: inside a
@@ -439,116 +464,8 @@ impl<'a> Executor<'a> {
         let why = format!("the target directory {} does not exist; is it mounted?", root.display());
         (!root.is_dir()).then_some(Trouble { exit: Exit::Unreachable, why })
     }
-
-    /// One rsync run.
-    fn job(
-        &self,
-        scope: &Scope,
-        exclude: &[OsString],
-        bucket: Option<&Bucket>,
-        together: Together,
-        tally: &mut Tally,
-        on_item: &OnItem<'_>,
-    ) -> Outcome {
-        let dry_run = self.mode == Mode::DryRun;
-        if self.root.as_ref().is_some_and(|root| !root.is_in_place()) {
-            let why = format!("the source {} was renamed, replaced or unmounted", self.mirror.source.path.display());
-            return Outcome::Permanent(Trouble { exit: Exit::Unreachable, why });
-        }
-        let (missing_args, compare) = (self.missing_args, self.compare);
-        let max_delete = self.deletions.share(together.jobs).filter(|_| !dry_run);
-        let progress = self.meter.is_some();
-        let options = JobOptions {
-            root: self.root(),
-            bucket,
-            exclude,
-            clients: together.clients,
-            missing_args,
-            compare,
-            manner: self.manner,
-            file_list: self.file_list,
-            keep_temporary: self.beside_watch,
-            max_delete,
-            dry_run,
-            progress,
-        };
-        let mut command = argv::command(self.mirror, scope, options);
-        trace!("{}: {}", self.mirror, argv::as_text(&command));
-        tally.runs += 1;
-        let mut not_deleted: Vec<PathBuf> = Vec::new();
-        let mut deletions_skipped = false;
-        let mut deleted = 0;
-        let mut lost: Option<(PathBuf, u64)> = None;
-        let mut gauge = self.meter.map(|meter| meter.job(scope));
-        let ends = if progress { Ends::Return } else { Ends::Newline };
-        let finished = self.children.run(&mut command, ends, |line| match output::parse(line) {
-            // Paths of the mirror are relative. rsync made room for a version, and removed another one for it.
-            Line::Item { change: Change::Delete, path, .. } if path.is_absolute() => {
-                lost.get_or_insert((path, 0)).1 += 1;
-            }
-            Line::Item { change, bytes, path } => {
-                if self.told.is_new(change, &path) {
-                    tally.count(change, bytes);
-                } else if dry_run {
-                    return;
-                }
-                deleted += u64::from(change == Change::Delete);
-                // A directory that replaces a file counts as created, and the file is in the bucket.
-                self.history().note(change, &path);
-                on_item(change, &path);
-            }
-            Line::BytesSent(sent) => tally.sent += sent,
-            // Where something is excluded, it stays for the sake of that, as it shall.
-            Line::NotDeleted(path) if exclude.is_empty() => not_deleted.push(path),
-            Line::DeletionsSkipped => deletions_skipped = true,
-            Line::Progress { bytes, looked } => {
-                if let Some(gauge) = &mut gauge {
-                    // A dry run sends nothing: the sizes are those of what it would send.
-                    gauge.at(if dry_run { 0 } else { bytes }, looked);
-                }
-            }
-            Line::NotDeleted(_) | Line::Other => {}
-        });
-        self.deletions.add(deleted);
-        self.history().settle();
-        if let Some((first, paths)) = lost {
-            let (first, paths) =
-                (text::path(&first), text::count(usize::try_from(paths).unwrap_or(usize::MAX), "path"));
-            error!("{}: rsync removed {paths} from the history, {first} first", self.mirror);
-        }
-        let finished = match finished {
-            Ok(finished) => finished,
-            Err(NotRun::Closed) => return Outcome::Stopped,
-            Err(NotRun::Io(e)) => {
-                let why = format!("rsync could not be run: {e}");
-                return Outcome::Transient(Trouble { exit: Exit::Failed, why });
-            }
-        };
-        if self.children.is_closed() && !finished.status.success() {
-            return Outcome::Stopped;
-        }
-        if finished.errors.iter().any(|line| output::says_too_many_deletions(line)) {
-            return Outcome::Limited;
-        }
-        if finished.errors_dropped > 0 {
-            warn!("{}: {} more lines of errors by rsync are not shown", self.mirror, finished.errors_dropped);
-        }
-        let (code, errors) = (finished.status.code(), finished.errors.as_slice());
-        outcome::classify(self.mirror, Ending { code, errors, not_deleted: &not_deleted, deletions_skipped })
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The rsync runs for one scope: one, unless its list is too long for one.
-fn jobs(scope: Scope) -> Vec<Scope> {
-    match scope {
-        Scope::Tree(roots) => {
-            let whole = Listed { shallow: roots, ..Listed::default() };
-            whole.split(Limits::DEFAULT).into_iter().map(|part| Scope::Tree(part.shallow)).collect()
-        }
-        Scope::Listed(listed) => listed.split(Limits::DEFAULT).into_iter().map(Scope::Listed).collect(),
-    }
 }

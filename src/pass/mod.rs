@@ -1,5 +1,6 @@
 //! A full pass over one mirror: look at the source, divide it, and compare all of it or what changed.
 
+pub mod separate;
 mod settle;
 
 use std::io;
@@ -64,6 +65,8 @@ pub struct Terms<'a> {
     pub shard: Shard,
     /// How much of that is looked at on the mirror.
     pub extent: Extent<'a>,
+    /// Where a rename is noted that was left unfinished; nowhere for those who change nothing.
+    pub state: Option<&'a StateDir>,
 }
 
 impl Terms<'_> {
@@ -74,6 +77,7 @@ impl Terms<'_> {
         max_delete: None,
         shard: Shard::WHOLE,
         extent: Extent::Everything,
+        state: None,
     };
 }
 
@@ -153,12 +157,21 @@ fn compare(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
         Ok(limit) => executor.limit_deletions(limit),
         Err(failure) => return Passed::not_begun(failure.exit, failure.message),
     }
+    let mut separated = Tally::default();
+    if let Some(state) = terms.state.filter(|_| executor.mode() == Mode::Real) {
+        let (outcome, tally) = separate::separate(executor, state, on_item);
+        if !matches!(outcome, Outcome::Done | Outcome::Partial(_)) {
+            return Passed { outcome, tally, memory: None };
+        }
+        separated = tally;
+    }
     let worth_asking = executor.mode() == Mode::Real && entries > MANY && terms.last.is_none();
     if worth_asking && !executor.is_beside_watch() && probe::is_new(mirror, children) {
         debug!("{mirror}: it is new, so there are no versions to be kept");
         executor.keep_versions(Versions::None);
     }
     let mut pass = Pass::new(executor, children, terms.patience == Patience::Some, on_item);
+    pass.tally.add(separated);
     let Changes { census, directories, .. } = changes;
     let mounts: Vec<PathBuf> = census.mounts.iter().map(|index| census.path(*index)).collect();
     for path in terms.last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from) {

@@ -7,6 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::text;
+use crate::mirror::Mirror;
+use crate::rsync::output::Change;
 
 /// Adds a path to a JSON object. As `path` it is the name itself when that is UTF-8; else a form for people, and
 /// `path_hex` has its bytes as hexadecimal digits.
@@ -26,6 +28,12 @@ pub fn with_path(mut object: Value, path: &Path) -> Value {
         }
     };
     object
+}
+
+/// One path that is or would be changed.
+#[must_use]
+pub fn item(mirror: &Mirror, change: Change, path: &Path) -> String {
+    with_path(json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word() }), path).to_string()
 }
 
 #[cfg(test)]

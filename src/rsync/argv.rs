@@ -36,6 +36,8 @@ pub enum Compare {
     Quick,
     /// When its content is the same: both sides read everything.
     Content,
+    /// Never: every file is made anew, from the data that is there, and the old one goes to the history.
+    Never,
 }
 
 /// When rsync lists what it compares.
@@ -80,7 +82,7 @@ pub struct JobOptions<'a> {
 pub(super) const ATTRIBUTES: &str = "-lptgoD";
 
 /// One line per item: what was done, the size, the name. The name comes last since it may contain anything.
-const OUT_FORMAT: &str = "--out-format=%i %l %n";
+pub(super) const OUT_FORMAT: &str = "--out-format=%i %l %n";
 
 /// The variables that a child may see: none of them holds a secret, and all others could change what rsync does.
 const KEPT_ENVIRONMENT: [&str; 4] = ["PATH", "TZ", "RSYNC_PROXY", "RSYNC_CONNECT_PROG"];
@@ -253,8 +255,10 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
         // rsync reads a number of 32 bits.
         command.arg(format!("--max-delete={}", most.min(i32::MAX as u64)));
     }
-    if options.compare == Compare::Content {
-        command.arg("--checksum");
+    match options.compare {
+        Compare::Quick => {}
+        Compare::Content => drop(command.arg("--checksum")),
+        Compare::Never => drop(command.arg("--ignore-times")),
     }
     if options.progress {
         command.arg("--info=progress2");
@@ -366,7 +370,15 @@ fn escaped(component: &str) -> String {
 /// A backslash only escapes in a pattern that has a wildcard (rsync(1), PATTERN MATCHING RULES).
 #[must_use]
 pub fn pattern_for_directory(dir: &Path) -> OsString {
-    let name = dir.as_os_str().as_bytes();
+    let mut pattern = pattern_for(dir);
+    pattern.push("/");
+    pattern
+}
+
+/// The exclude pattern that matches exactly this path, and so all that is in it when it is a directory.
+#[must_use]
+pub(super) fn pattern_for(path: &Path) -> OsString {
+    let name = path.as_os_str().as_bytes();
     let has_wildcard = name.iter().any(|byte| b"*?[".contains(byte));
     let mut pattern = vec![b'/'];
     for byte in name {
@@ -375,7 +387,6 @@ pub fn pattern_for_directory(dir: &Path) -> OsString {
         }
         pattern.push(*byte);
     }
-    pattern.push(b'/');
     OsString::from_vec(pattern)
 }
 

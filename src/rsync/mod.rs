@@ -5,6 +5,7 @@ pub mod children;
 pub mod listing;
 pub mod outcome;
 pub mod output;
+pub mod placement;
 pub mod probe;
 pub mod removal;
 pub mod retrieval;

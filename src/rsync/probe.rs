@@ -4,13 +4,14 @@
 use std::fs;
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::debug;
 
-use super::argv;
 use super::children::{Children, Ends};
+use super::{argv, placement};
 use crate::mirror::{Endpoint, Mirror};
 
 /// More clients than this bring nothing at any distance that was measured (40 ms: 8 clients 2.1 s, 12 clients 1.7 s).
@@ -49,6 +50,17 @@ pub fn is_new(mirror: &Mirror, children: &Children) -> bool {
         Some(23) => answer.errors.iter().any(|line| says_absent(line)),
         _ => false,
     })
+}
+
+/// Whether the mirror has nothing at all under this name, for sure. Asking costs one short session.
+#[must_use]
+pub fn is_absent(mirror: &Mirror, children: &Children, dir: &Path) -> bool {
+    if let Endpoint::Directory(root) = &mirror.endpoint {
+        let there = fs::symlink_metadata(root.join(&mirror.source.name).join(dir));
+        return there.is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    }
+    let answer = children.run(&mut placement::listing(mirror, dir), Ends::Newline, |_| {});
+    answer.is_ok_and(|answer| answer.status.code() == Some(23) && answer.errors.iter().any(|line| says_absent(line)))
 }
 
 /// Whether a daemon says that the directory is not there, as 3.2.7 and 3.5.0 do.

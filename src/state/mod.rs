@@ -2,14 +2,17 @@
 
 pub mod bucket_claim;
 pub mod journal;
+pub mod links;
 pub mod lock;
 pub mod record;
 
 use std::env;
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::exit::{Exit, Failure};
 
@@ -68,6 +71,14 @@ impl StateDir {
             .map_err(|e| io::Error::new(e.kind(), format!("state directory {}: {e}", path.display())))?;
         Ok(path)
     }
+}
+
+/// Writes a file in the place of another one: at any moment, and after any crash, one of the two is there as a whole.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(path)).map_err(named)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(named)?;
+    file.persist(path).map(drop).map_err(|e| named(e.error))
 }
 
 /// Makes the directory and those above it, readable for the owner only, and refuses one that somebody else owns:

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -11,7 +11,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use log::warn;
 use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use super::StateDir;
 use crate::guard;
@@ -183,10 +182,7 @@ fn read(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str) -> Option<V
 
 fn write(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str, bytes: &[u8]) -> io::Result<()> {
     let path = path(state, mirror, shard, kind)?;
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(&path)).map_err(named)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(named)?;
-    file.persist(&path).map(drop).map_err(|e| named(e.error))
+    super::replace(&path, bytes)
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 //! To end, the sources deliver what has happened and stop, then the queues are closed, then the workers send the rest;
 //! when that takes too long their rsync processes are stopped, which ends them.
 
+mod arrived;
+pub mod batch;
+mod moves;
 mod places;
 mod progress;
 mod queue;
@@ -36,6 +39,7 @@ use crate::rsync::output::Change;
 use crate::state::StateDir;
 use crate::state::lock::Lock;
 use crate::tree::exclude::Excludes;
+use batch::Batch;
 use queue::{Queue, ToQueues};
 use service::Service;
 use worker::Worker;
@@ -54,7 +58,6 @@ pub struct Bounds {
 }
 
 /// What the engine works with.
-#[derive(Debug)]
 pub struct Engine<'a> {
     /// The validated settings.
     pub settings: &'a Settings,
@@ -70,6 +73,10 @@ pub struct Engine<'a> {
     pub bounds: Bounds,
     /// Told about each path that is changed or, in a dry run, would be.
     pub on_item: fn(&Mirror, Change, &Path),
+    /// Told about each batch that was sent.
+    pub on_batch: fn(&Mirror, &Batch),
+    /// Says whether the settings can be read again and are good; they are read by whoever begins anew.
+    pub may_reload: &'a dyn Fn() -> bool,
 }
 
 /// What the controlling thread is told.
@@ -77,6 +84,8 @@ pub struct Engine<'a> {
 pub enum News {
     /// A signal asks for the end.
     Signal(i32),
+    /// Somebody asks for the settings to be read again.
+    Reload,
     /// A source is watched for the first time.
     Watched,
     /// A worker ended.
@@ -90,10 +99,14 @@ pub struct Outcome {
     pub exits: Vec<Exit>,
     /// The signal that asked for it, if any did.
     pub signal: Option<i32>,
+    /// It is to begin anew, with other settings.
+    pub reload: bool,
 }
 
 /// How often it is looked whether all is idle, or a source has ended.
 const TICK: Duration = Duration::from_millis(20);
+/// For so long what is pending is sent before the settings are read again.
+const LONGEST_RELOAD: Duration = Duration::from_secs(5);
 /// Even with nothing to send, the workers need a moment to end.
 const LEAST_TIME_TO_END: Duration = Duration::from_millis(500);
 
@@ -144,6 +157,7 @@ impl Engine<'_> {
             empty: self.empty,
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,
+            on_batch: self.on_batch,
         })
     }
 
@@ -182,9 +196,13 @@ impl Engine<'_> {
 
     fn control(&self, sources: &[Inotify], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
         let mut service = Service::new(sources.len(), queues.len());
-        let mut outcome = Outcome { exits: Vec::new(), signal: None };
+        let mut outcome = Outcome { exits: Vec::new(), signal: None, reload: false };
         let end = self.bounds.run_for.map(|time| Instant::now() + time);
         while outcome.exits.len() < queues.len() && outcome.signal.is_none() {
+            if std::mem::take(&mut outcome.reload) && (self.may_reload)() {
+                outcome.reload = true;
+                break;
+            }
             let tick = self.bounds.until_idle.map(|_| Instant::now() + TICK);
             service.alive();
             if !outcome.wait(news, end.into_iter().chain(tick).chain(service.due()).min(), &mut service) {
@@ -194,9 +212,17 @@ impl Engine<'_> {
                 }
             }
         }
-        info!("ending: sending what is pending");
-        Service::ending();
-        let deadline = Instant::now() + self.bounds.drain_timeout;
+        // What is not sent by then is found from the stamp on.
+        let drain =
+            if outcome.reload { self.bounds.drain_timeout.min(LONGEST_RELOAD) } else { self.bounds.drain_timeout };
+        if outcome.reload {
+            info!("beginning anew with other settings: sending what is pending");
+            Service::reloading();
+        } else {
+            info!("ending: sending what is pending");
+            Service::ending();
+        }
+        let deadline = Instant::now() + drain;
         sources.iter().for_each(Inotify::stop);
         while !sources.iter().all(Inotify::is_finished) && Instant::now() < deadline {
             service.alive();
@@ -212,7 +238,9 @@ impl Engine<'_> {
                 if until.is_none_or(|until| Instant::now() < until) {
                     continue;
                 }
-                error!("not everything could be sent within --drain-timeout");
+                if !outcome.reload {
+                    error!("not everything could be sent within --drain-timeout");
+                }
                 self.children.stop();
                 until = None;
             }
@@ -231,6 +259,7 @@ impl Outcome {
         match piece {
             Ok(News::Ended(exit)) => self.exits.push(exit),
             Ok(News::Signal(signal)) => self.signal = Some(signal),
+            Ok(News::Reload) => self.reload = true,
             Ok(News::Watched) => service.watched(),
             Err(_) => return false,
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::moves::Moves;
 use super::places::Places;
 use super::queue::Changes;
 use super::suspects::Suspects;
@@ -51,6 +52,18 @@ pub(super) struct Progress {
     pub(super) pushed: SystemTime,
     /// Places of directories of which nothing was sent for sure since.
     pub(super) places: Places,
+    /// The places of what was sent last, and of what is being sent: that was looked at when the next changes may have been
+    /// there already.
+    last_places: Places,
+    sending: Places,
+    /// What was renamed since something was sent for sure.
+    pub(super) moves: Moves,
+    /// Directories in the place of which the mirror may have another one, see [`Arrived`].
+    ///
+    /// [`Arrived`]: super::arrived::Arrived
+    pub(super) replaced: BTreeSet<PathBuf>,
+    /// How many names a file may have on the mirror.
+    pub(super) names: Names,
     /// What is to be sent when the pass that is running is over: what had to wait for that, and what was sent beside it,
     /// since the list of files of the pass may be older than that and undo it.
     pub(super) again: DirtySet,
@@ -59,8 +72,14 @@ pub(super) struct Progress {
 impl Progress {
     /// Takes over what the queue hands out, and returns the paths.
     pub(super) fn take_in(&mut self, changes: Changes) -> DirtySet {
+        self.replaced.extend(changes.arrived.replacing(&self.last_places));
+        self.sending.merge(changes.places.clone());
         self.places.merge(changes.places);
+        for it in changes.moves.all() {
+            self.suspects.follow(&it.from, &it.to);
+        }
         self.suspects.merge(changes.suspects);
+        self.moves.merge(changes.moves);
         changes.dirty
     }
 
@@ -68,6 +87,9 @@ impl Progress {
     pub(super) fn compared(&mut self, pushed: SystemTime, failing: &BTreeMap<PathBuf, String>) {
         self.pushed = pushed;
         self.suspects.keep(|path| failing.contains_key(path));
+        self.moves = Moves::default();
+        self.replaced.clear();
+        self.last_places = std::mem::take(&mut self.sending);
     }
 
     /// At the beginning. `cut_off`: the run before was.
@@ -99,6 +121,11 @@ impl Progress {
             pushed: SystemTime::now(),
             // What the mirror has is only known when it was compared.
             places: Places::Anywhere,
+            last_places: Places::default(),
+            sending: Places::default(),
+            moves: Moves::default(),
+            replaced: BTreeSet::new(),
+            names: Names::One,
             cut_off,
             covered: None,
             stamped: Instant::now(),
@@ -125,6 +152,15 @@ impl Progress {
         self.failing.clear();
         self.retry.take()
     }
+}
+
+/// How many names a file may have on the mirror, beyond those that it has in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// One.
+    One,
+    /// Two: see [`crate::state::links`].
+    PerhapsTwo,
 }
 
 /// What is known of the mirror.

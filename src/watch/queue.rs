@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::News;
+use super::arrived::{Arrived, Before};
+use super::moves::Moves;
 use super::places::Places;
 use super::suspects::Suspects;
 use crate::config::settings::Watch;
@@ -37,6 +39,10 @@ struct State {
     places: Places,
     /// Files among them that were written or put there.
     suspects: Suspects,
+    /// What was renamed.
+    moves: Moves,
+    /// Directories that were put in a place.
+    arrived: Arrived,
     /// Everything before this instant was reported.
     delivered: Instant,
     /// Somebody waits for that.
@@ -59,6 +65,10 @@ pub(super) struct Changes {
     pub(super) places: Places,
     /// The files among them that were written or put there.
     pub(super) suspects: Suspects,
+    /// What was renamed.
+    pub(super) moves: Moves,
+    /// Directories that were put in a place.
+    pub(super) arrived: Arrived,
 }
 
 /// What the worker is woken for.
@@ -85,6 +95,8 @@ impl Queue {
             root: None,
             places: Places::default(),
             suspects: Suspects::default(),
+            moves: Moves::default(),
+            arrived: Arrived::default(),
             delivered: now,
             awaited: false,
             reported: None,
@@ -267,12 +279,26 @@ impl Queue {
 }
 
 impl State {
+    fn moved(&mut self, from: Option<&Path>, to: &Path) {
+        if let Some(from) = from {
+            self.suspects.follow(from, to);
+        }
+        self.moves.add(from, to);
+    }
+
+    fn arrived(&mut self, directory: &Path) {
+        let before = if self.places.are_apart_from(directory) { Before::Nothing } else { Before::Something };
+        self.arrived.add(directory, before);
+    }
+
     fn hand_out(&mut self) -> Changes {
         self.handed_out.clone_from(&self.reported);
         Changes {
             dirty: self.dirty.take(),
             places: std::mem::take(&mut self.places),
             suspects: std::mem::take(&mut self.suspects),
+            moves: std::mem::take(&mut self.moves),
+            arrived: std::mem::take(&mut self.arrived),
         }
     }
 }
@@ -300,6 +326,14 @@ impl Sink for ToQueues {
 
     fn content(&self, path: &Path) {
         self.queues.iter().for_each(|queue| queue.lock().suspects.add(path));
+    }
+
+    fn moved(&self, from: Option<&Path>, to: &Path) {
+        self.queues.iter().for_each(|queue| queue.lock().moved(from, to));
+    }
+
+    fn arrived(&self, directory: &Path) {
+        self.queues.iter().for_each(|queue| queue.lock().arrived(directory));
     }
 
     fn directory(&self, path: &Path, mark: Mark) {

@@ -52,6 +52,13 @@ impl Service {
         }
     }
 
+    /// Says that it reads its settings again, and will be ready after that.
+    pub(super) fn reloading() {
+        let now = NotifyState::monotonic_usec_now().ok();
+        let news: Vec<NotifyState<'_>> = [NotifyState::Reloading].into_iter().chain(now).collect();
+        tell(&news);
+    }
+
     /// Says that it ends, as soon as what is pending is sent.
     pub(super) fn ending() {
         tell(&[NotifyState::Stopping, NotifyState::Status("sending what is pending")]);

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,6 +35,17 @@ impl Suspects {
             self.0 = other.0;
         } else {
             other.0.iter().for_each(|path| self.add(path));
+        }
+    }
+
+    /// What was at `from` and below it is at `to` now. What is there instead may be another one as well.
+    pub(super) fn follow(&mut self, from: &Path, to: &Path) {
+        let moved = self.0.range::<Path, _>((Bound::Included(from), Bound::Unbounded));
+        let moved = moved.map_while(|path| path.strip_prefix(from).ok());
+        let moved: Vec<PathBuf> = moved.map(|below| to.join(below)).collect();
+        for path in moved {
+            // Without the slash that joining nothing leaves.
+            self.add(&path.components().collect::<PathBuf>());
         }
     }
 
@@ -75,6 +87,17 @@ fn time_may_be_set(meta: &fs::Metadata, pushed: SystemTime) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn they_follow_what_is_renamed() {
+        let mut suspects = Suspects::default();
+        for path in ["a", "a/x", "a/y/z", "ab", "b"] {
+            suspects.add(Path::new(path));
+        }
+        suspects.follow(Path::new("a"), Path::new("c/d"));
+        let all: Vec<&str> = suspects.0.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(all, ["a", "a/x", "a/y/z", "ab", "b", "c/d", "c/d/x", "c/d/y/z"]);
+    }
     use std::fs::{File, FileTimes};
 
     #[test]

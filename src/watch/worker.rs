@@ -1,6 +1,7 @@
 //! The worker of one mirror: it catches up, then sends batches of changes. It never waits for another mirror.
 
 mod catching_up;
+mod placing;
 mod results;
 mod sending;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
 
+use super::batch::{Batch, Occasion};
 use super::progress::{Cure, Progress};
 use super::queue::{Queue, Wake};
 use crate::config::settings::Watch;
@@ -20,7 +22,7 @@ use crate::executor::{Executor, Mode, Tally};
 use crate::exit::Exit;
 use crate::guard::EmptySource;
 use crate::mirror::Mirror;
-use crate::report::text::{bytes, count};
+use crate::report::text::count;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::SETTLE;
 use crate::rsync::output::Change;
@@ -56,6 +58,8 @@ pub(super) struct Worker<'a> {
     pub(super) drain_timeout: Duration,
     /// Told about each path that is changed or, in a dry run, would be.
     pub(super) on_item: fn(&Mirror, Change, &Path),
+    /// Told about each batch that was sent.
+    pub(super) on_batch: fn(&Mirror, &Batch),
 }
 
 /// How often a running pass is looked for, and a root that is not the watched one.
@@ -214,16 +218,17 @@ impl Worker<'_> {
         now.is_some() && now == self.queue.root()
     }
 
+    /// Tells what was sent since `begun`.
+    fn tell(&self, occasion: Occasion, tally: Tally, begun: Instant) {
+        let (mirror, batch) = (self.executor.mirror(), Batch::done(occasion, tally, begun));
+        info!("{mirror}: {batch}");
+        (self.on_batch)(mirror, &batch);
+    }
+
     fn pass_is_running(&self) -> bool {
         lock::is_held(self.state, self.executor.mirror(), Kind::Pass).unwrap_or_else(|e| {
             warn!("{}: cannot tell whether a pass is running: {e}", self.executor.mirror());
             false
         })
     }
-}
-
-fn told(tally: Tally, begun: Instant) -> String {
-    let Tally { created, updated, deleted, sent, .. } = tally;
-    let took = begun.elapsed().as_secs_f64();
-    format!("{created} created, {updated} updated, {deleted} deleted, {} sent in {took:.2} s", bytes(sent))
 }

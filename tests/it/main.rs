@@ -19,6 +19,7 @@ mod mounts;
 mod parallel;
 mod progress;
 mod prune;
+mod renames;
 mod restore;
 mod scenarios;
 mod shards;

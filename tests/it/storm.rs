@@ -115,7 +115,7 @@ fn storm(version: Version, seed_offset: u64) {
     fs::create_dir(&outside).unwrap();
     let url = daemon.url("name");
     let text = format!(
-        "[rsync]\nuser = 'tester'\npassword-file = '{}'\n[watch]\ndelay = '20ms'\nmax-delay = '200ms'\nmax-pending = 60\n\
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\n[watch]\ndelay = '20ms'\nmax-delay = '200ms'\nmax-pending = 60\nrename-min-size = '0B'\n\
          [targets.t]\nmodule = '{}'\nhosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
         daemon.password_file().display(),
         url.rsplit('/').nth(1).unwrap(),
@@ -162,6 +162,8 @@ fn storm(version: Version, seed_offset: u64) {
     let output = watch.terminate();
     assert_eq!(output.signal, Some(Signal::TERM.as_raw()), "{output}");
     assert!(!output.stderr.contains("from the history"), "{}", last_lines(&output.stderr));
+    let placed = output.stderr.lines().filter(|line| line.contains("placed what was renamed")).count();
+    println!("{placed} renames were placed");
     let kept = contents(&module);
     let total = versions.len();
     versions.retain(|content, _| !kept.contains_key(content));

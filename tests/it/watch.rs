@@ -18,13 +18,14 @@ use crate::support::{SOON, fixture, wait_for};
 /// Long enough for a few attempts with their back-off on a loaded machine.
 pub(crate) const LATER: Duration = Duration::from_secs(60);
 
-/// A configuration with short delays, so that tests are quick; nothing depends on them.
+/// A configuration with short delays, so that tests are quick; nothing depends on them. Whatever is renamed is placed.
 pub(crate) fn quick(place: &Place, daemons: &[&Rsyncd], more: &str) -> PathBuf {
     let url = daemons[0].url("name");
     let module = url.rsplit('/').nth(1).unwrap();
     let hosts: Vec<String> = daemons.iter().map(|daemon| format!("'127.0.0.1:{}'", daemon.port())).collect();
     let text = format!(
         "[rsync]\nuser = 'tester'\npassword-file = '{}'\ntimeout = '20s'\n[watch]\ndelay = '50ms'\nmax-delay = '1s'\n\
+         rename-min-size = '0B'\n\
          [targets.t]\nmodule = '{module}'\nhosts = [{}]\n\
          [sources.name]\npath = '{}'\ntargets = ['t']\n{more}",
         daemons[0].password_file().display(),
@@ -481,6 +482,50 @@ fn under_nohup_the_end_of_the_terminal_does_not_end_it() {
     running.signal(Signal::HUP);
     fs::write(place.source().join("f"), "22").unwrap();
     wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+/// A run without a terminal, whatever the test has.
+fn without_terminal(place: &Place, config: &Path) -> Sersync {
+    let program = env!("CARGO_BIN_EXE_sersync");
+    Sersync::of("setsid", &[program, "watch", "-v", "-c"]).arg(config).state_dir(&place.dir.path().join("state"))
+}
+
+#[test]
+fn on_hangup_it_goes_on_with_the_configuration_as_it_is_then() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let (first, second) = (place.source().join("first"), place.source().join("second"));
+    for dir in [&first, &second] {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("f"), "1").unwrap();
+    }
+    let config = quick(&place, &[&daemon], "");
+    let written = fs::read_to_string(&config).unwrap();
+    let source = |name: &str| place.source().join(name).display().to_string();
+    let whole = place.source().display().to_string();
+    let one = written.replace(&format!("path = '{whole}'"), &format!("path = '{}'", source("first")));
+    let one = one.replace("delay = '50ms'\n", "delay = '50ms'\nstart = 'none'\n");
+    fs::write(&config, &one).unwrap();
+    Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state")).run().code(0);
+    let running = without_terminal(&place, &config).spawn();
+    running.wait_for_log("watching 1 directory", LATER);
+    // Wrong settings change nothing.
+    fs::write(&config, one.replace("[watch]", "[wtach]")).unwrap();
+    running.signal(Signal::HUP);
+    running.wait_for_log("the settings stay as they were", LATER);
+    fs::write(first.join("f"), "22").unwrap();
+    wait_until_same(&first, &mirror(&daemon), LATER);
+    fs::write(&config, format!("{one}[sources.other]\npath = '{}'\ntargets = ['t']\n", source("second"))).unwrap();
+    running.signal(Signal::HUP);
+    // Nothing is missed, whenever it happens.
+    let mut number = 0;
+    wait_for("it is watching again", LATER, || {
+        number += 1;
+        fs::write(first.join(number.to_string()), "new").unwrap();
+        running.stderr_so_far().matches("source `name`: watching").count() == 2
+    });
+    wait_until_same(&second, &daemon.module_path().join("other"), LATER);
+    wait_until_same(&first, &mirror(&daemon), LATER);
     running.terminate().signal(Signal::TERM);
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use log::{error, info};
 
+use super::super::batch::Occasion;
 use super::super::progress::{Cure, Knowledge, Progress};
-use super::{LOOK_AGAIN, Worker, told};
+use super::{LOOK_AGAIN, Worker};
 use crate::config::settings::Start;
 use crate::executor::Mode;
 use crate::exit::Exit;
@@ -61,6 +62,7 @@ impl Worker<'_> {
                         (Some(last), Some(directories)) => Extent::Changed(last, directories),
                         _ => Extent::Everything,
                     },
+                    state: Some(self.state),
                 };
                 pass::run(&mut self.executor, self.children, terms, &on_item)
             };
@@ -97,7 +99,7 @@ impl Worker<'_> {
             }
             if progress.caught_up() {
                 self.succeeded(progress);
-                info!("{mirror}: caught up: {}", told(tally, begun));
+                self.tell(Occasion::CatchUp, tally, begun);
             } else {
                 // The lock is free by now: while this waits, others may find out for themselves what is wrong.
                 // It does what it can, which is to wait.

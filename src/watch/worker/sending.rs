@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{debug, info};
 
-use super::super::progress::{Cure, Progress};
-use super::{LOOK_AGAIN, Worker, told};
+use super::super::batch::Occasion;
+use super::super::progress::{Cure, Names, Progress};
+use super::{LOOK_AGAIN, Worker};
 use crate::dirty::DirtySet;
 use crate::dirty::plan::{self, Plan};
 use crate::executor::{Mode, Tally};
 use crate::exit::{Exit, Failure};
 use crate::guard;
+use crate::pass::separate;
 use crate::report::text::count;
 use crate::root::Root;
 use crate::rsync::argv::pattern_for_directory;
@@ -33,6 +36,17 @@ enum Turn {
     Ours(Option<Lock>),
     /// A pass that is running or about to.
     OfAPass,
+}
+
+/// Those of the directories that are in no other one. They come in the order of their paths.
+fn topmost(directories: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut topmost: Vec<PathBuf> = Vec::new();
+    for dir in directories {
+        if topmost.last().is_none_or(|above| !dir.starts_with(above)) {
+            topmost.push(dir);
+        }
+    }
+    topmost
 }
 
 impl Worker<'_> {
@@ -76,11 +90,51 @@ impl Worker<'_> {
             info!("{}: a pass was cut off; giving the daemon time to end its session", self.executor.mirror());
             self.children.pause(SETTLE);
         }
-        let begun = Instant::now();
-        let mirror = self.executor.mirror();
+        let (begun, pushed) = (Instant::now(), SystemTime::now());
+        let (outcome, tally) = self.transfer(progress, batch);
+        match &outcome {
+            Outcome::Done => progress.compared(pushed, &BTreeMap::new()),
+            Outcome::Partial(failing) => progress.compared(pushed, &failing.paths),
+            _ => {}
+        }
+        progress.cut_off = outcome.cut_off();
+        turn.filter(|_| !outcome.cut_off()).into_iter().for_each(Lock::end);
+        match outcome {
+            Outcome::Done => {
+                self.succeeded(progress);
+                self.healed(progress);
+            }
+            Outcome::Partial(failing) => {
+                self.succeeded(progress);
+                self.partial(progress, failing, Some(batch));
+            }
+            Outcome::Transient(trouble) | Outcome::Busy(trouble) => {
+                return self.postpone(progress, batch, trouble, Cure::Time);
+            }
+            Outcome::Aborted(trouble) => return self.postpone(progress, batch, trouble, Cure::EndOfSession),
+            Outcome::Permanent(trouble) => return self.postpone(progress, batch, trouble, Cure::Operator),
+            Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => return self.queue.put_back(batch),
+        }
+        progress.sent += 1;
+        self.tell(Occasion::Changes, tally, begun);
+    }
+
+    /// Everything that rsync is run for to send a batch.
+    fn transfer(&mut self, progress: &mut Progress, batch: &DirtySet) -> (Outcome, Tally) {
+        let (mirror, on_item) = (self.executor.mirror(), self.on_item);
+        let mut before = Tally::default();
+        if progress.names == Names::PerhapsTwo {
+            let (outcome, tally) = separate::separate(&mut self.executor, self.state, &|c, p| on_item(mirror, c, p));
+            before.add(tally);
+            if outcome == Outcome::Done {
+                progress.names = Names::One;
+            }
+        }
+        // Before it is planned: what is placed now may be gone again when it is looked at after that.
+        if progress.names == Names::One {
+            progress.names = self.place(progress, batch, &mut before);
+        }
         let plan = self.plan(progress, batch);
-        let on_item = self.on_item;
-        let pushed = SystemTime::now();
         let sent = Mutex::new(BTreeSet::new());
         let (mut outcome, mut tally) = self.executor.run(&plan, &self.patterns, &|change, path| {
             if !progress.suspects.is_empty() && matches!(change, Change::Create | Change::Update) {
@@ -88,6 +142,7 @@ impl Worker<'_> {
             }
             on_item(mirror, change, path);
         });
+        tally.add(before);
         if let Outcome::Partial(failing) = &mut outcome
             && failing.deletions_skipped
             && !failing.unreadable.is_empty()
@@ -117,46 +172,37 @@ impl Worker<'_> {
                 (_, rest) => rest,
             };
         }
-        match &outcome {
-            Outcome::Done => progress.compared(pushed, &BTreeMap::new()),
-            Outcome::Partial(failing) => progress.compared(pushed, &failing.paths),
-            _ => {}
+        if outcome == Outcome::Done && progress.names == Names::PerhapsTwo {
+            separate::forget(&self.executor, self.state);
+            progress.names = Names::One;
         }
-        progress.cut_off = outcome.cut_off();
-        turn.filter(|_| !outcome.cut_off()).into_iter().for_each(Lock::end);
-        match outcome {
-            Outcome::Done => {
-                self.succeeded(progress);
-                self.healed(progress);
-            }
-            Outcome::Partial(failing) => {
-                self.succeeded(progress);
-                self.partial(progress, failing, Some(batch));
-            }
-            Outcome::Transient(trouble) | Outcome::Busy(trouble) => {
-                return self.postpone(progress, batch, trouble, Cure::Time);
-            }
-            Outcome::Aborted(trouble) => return self.postpone(progress, batch, trouble, Cure::EndOfSession),
-            Outcome::Permanent(trouble) => return self.postpone(progress, batch, trouble, Cure::Operator),
-            Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => return self.queue.put_back(batch),
-        }
-        progress.sent += 1;
-        info!("{mirror}: {}", told(tally, begun));
+        (outcome, tally)
     }
 
-    /// Compares the contents of files that were written or put there but not sent just now, where nothing else can tell
-    /// whether they are the same.
+    /// Compares the contents of files that were written or put there but not sent just now, and of directories that took the
+    /// place of others, where nothing else can tell whether they are the same.
     fn compare_contents(&mut self, progress: &Progress, sent: &BTreeSet<PathBuf>) -> (Outcome, Tally) {
-        let excludes = &self.excludes;
-        let mut left = progress.suspects.left(sent, self.executor.root(), progress.pushed);
+        let (excludes, root) = (&self.excludes, self.executor.root());
+        let mut left = progress.suspects.left(sent, root, progress.pushed);
         left.retain(|path| !excludes.excludes_entry(path, false));
-        if left.is_empty() || self.executor.mode() == Mode::DryRun {
+        let is_there = |dir: &&PathBuf| {
+            fs::symlink_metadata(root.join(dir)).is_ok_and(|meta| meta.is_dir()) && !excludes.excludes(dir, true)
+        };
+        let replaced: Vec<PathBuf> = progress.replaced.iter().filter(is_there).cloned().collect();
+        if left.is_empty() && replaced.is_empty() || self.executor.mode() == Mode::DryRun {
             return (Outcome::Done, Tally::default());
         }
-        let mirror = self.executor.mirror();
-        debug!("{mirror}: comparing the content of {}", count(left.len(), "file"));
-        let on_item = self.on_item;
-        self.executor.run_by_content(left, &self.patterns, &|c, p| on_item(mirror, c, p))
+        let (mirror, on_item) = (self.executor.mirror(), self.on_item);
+        let (files, directories) = (count(left.len(), "file"), count(replaced.len(), "directory"));
+        debug!("{mirror}: comparing the content of {files} and {directories}");
+        let mut scopes = Vec::new();
+        if !left.is_empty() {
+            scopes.push(Scope::Listed(Listed { present: left, ..Listed::default() }));
+        }
+        if !replaced.is_empty() {
+            scopes.push(Scope::Tree(topmost(replaced)));
+        }
+        self.executor.run_by_content(&scopes, &self.patterns, &|c, p| on_item(mirror, c, p))
     }
 
     /// Sends what of a batch cannot get in the way of a pass that is running, and cannot be harmed by it: files in places
@@ -184,7 +230,7 @@ impl Worker<'_> {
         match outcome {
             Outcome::Done | Outcome::Partial(_) => {
                 self.succeeded(progress);
-                info!("{mirror}: beside a pass: {}", told(tally, begun));
+                self.tell(Occasion::BesidePass, tally, begun);
             }
             Outcome::Transient(trouble) | Outcome::Busy(trouble) => self.failed(progress, trouble, Cure::Time),
             Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),

@@ -1,0 +1,42 @@
+//! Makes sure that no two files of a mirror are one and the same under two names, after a rename that was put in its new
+//! place and could not be finished.
+
+use log::{info, warn};
+
+use super::reach;
+use crate::dirty::{DirtySet, Mark, plan};
+use crate::executor::{Executor, OnItem, Tally};
+use crate::report::text;
+use crate::rsync::outcome::Outcome;
+use crate::state::{StateDir, links};
+
+/// Removes the old names, or makes what is there again anew. There is nothing to do unless a run was cut off.
+pub fn separate(executor: &mut Executor<'_>, state: &StateDir, on_item: &OnItem<'_>) -> (Outcome, Tally) {
+    let mirror = executor.mirror();
+    let old = links::noted(state, mirror).unwrap_or_else(|e| {
+        warn!("{mirror}: whether a rename was left unfinished cannot be told: {e}");
+        Vec::new()
+    });
+    if old.is_empty() {
+        return (Outcome::Done, Tally::default());
+    }
+    info!("{mirror}: finishing {} that was cut off", text::count(old.len(), "rename"));
+    let mut dirty = DirtySet::new(usize::MAX);
+    for path in &old {
+        dirty.mark(path, Mark::Deep);
+    }
+    let scopes = plan::plan(reach(executor), &dirty).scopes;
+    let exclude: Vec<_> = mirror.source.exclude.iter().map(Into::into).collect();
+    let (outcome, tally) = executor.run_anew(&scopes, &exclude, on_item);
+    if outcome == Outcome::Done {
+        forget(executor, state);
+    }
+    (outcome, tally)
+}
+
+/// The old names are gone.
+pub fn forget(executor: &Executor<'_>, state: &StateDir) {
+    if let Err(e) = links::forget(state, executor.mirror()) {
+        warn!("{}: that a rename is finished cannot be noted: {e}", executor.mirror());
+    }
+}
