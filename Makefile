@@ -28,7 +28,7 @@ test: ## Install what is missing and run every check and test
 
 bench: ## Install what is missing and measure: benches/RESULTS.md (BENCH_RUNS=5, BENCH_SCALE=1)
 	@scripts/install-deps.sh bench
-	@$(CARGO) bench --locked --bench full_sync
+	@$(CARGO) bench --locked --bench full_sync --bench watch
 
 build: ## Build the program: target/release/sersync
 	$(CARGO) build --release --locked

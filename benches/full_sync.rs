@@ -27,6 +27,7 @@ use support::run::{Peak, Wanted, run};
 use support::statistics::{difference, median_time, ratio};
 use support::table::{Align, Table, publish};
 use support::trees::{FILE, Shape, Tree, clear, compare};
+use support::{number, seconds};
 
 /// The round-trip time of the slow line.
 const ROUND_TRIP: Duration = Duration::from_millis(40);
@@ -358,17 +359,6 @@ fn memory(bench: &Bench) -> Table {
         }
     }
     table
-}
-
-fn seconds(seconds: f64) -> String {
-    if seconds < 0.1 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.3} s") }
-}
-
-/// A positive number from the environment.
-fn number(name: &str, default: f64) -> f64 {
-    let Ok(text) = std::env::var(name) else { return default };
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.unwrap_or_else(|| panic!("{name}={text}: a positive number is needed"))
 }
 
 /// What the figures hold for.

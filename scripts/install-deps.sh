@@ -60,6 +60,8 @@ bench_needs='
 cc gcc,libc6-dev gcc
 rsync rsync rsync
 fpsync fpart fpart
+lsyncd lsyncd lsyncd
+inotifywait inotify-tools inotify-tools
 '
 
 case ${1-} in

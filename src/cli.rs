@@ -14,7 +14,7 @@ use clap_complete::Shell;
 
 use self::examples::{
     COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES, HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES,
-    HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
+    HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, STATUS_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
 };
 use crate::config::units::{Size, Span};
 use crate::exit::Exit;
@@ -94,6 +94,11 @@ pub enum Command {
     /// as a whole: what was new since is not in it, what was deleted is. The moment is that at which the bucket that covers the
     /// given time began, and is named.
     Restore(RestoreArgs),
+    /// Show what is mirrored, what is late and why
+    ///
+    /// Goes by what the other commands have written down in the state directory, and asks no target. Ends with 3 when something
+    /// is late or fails, so that it can serve as a check of a monitoring system.
+    Status(StatusArgs),
     /// List the history of mirrors, or find old versions in it
     History(HistoryArgs),
     /// Check or show the configuration
@@ -444,6 +449,31 @@ pub struct RestoreArgs {
     pub dry_run: bool,
 
     /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show what is mirrored, what is late and why.
+#[derive(Debug, Args)]
+#[command(after_long_help = STATUS_EXAMPLES.to_owned() + &exit_status())]
+pub struct StatusArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub selection: Selection,
+
+    /// What has not arrived after this time is late
+    #[arg(long, value_name = "TIME", value_parser = some_span, default_value = "15m")]
+    pub max_lag: Duration,
+
+    /// Also list the paths that fail, and why
+    #[arg(long)]
+    pub failing: bool,
+
+    /// Show it again every two seconds, until it is told to end
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
+
+    /// Print one JSON object per mirror
     #[arg(long)]
     pub json: bool,
 }

@@ -25,6 +25,7 @@ pub mod rsync;
 pub mod scope;
 pub mod signals;
 pub mod state;
+pub mod status;
 pub mod tree;
 pub mod verify;
 pub mod watch;

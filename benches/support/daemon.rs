@@ -79,6 +79,13 @@ impl Daemon {
         self.address
     }
 
+    /// How many bytes clients have sent it in all sessions that are over.
+    pub(crate) fn received(&self) -> u64 {
+        let log = fs::read_to_string(self.module.with_file_name("log")).unwrap_or_default();
+        let numbers = log.lines().filter_map(|line| line.split_once("received ")?.1.split_once(" bytes"));
+        numbers.filter_map(|(number, _)| number.trim().replace(',', "").parse::<u64>().ok()).sum()
+    }
+
     /// The directory that its module stands for.
     pub(crate) fn module(&self) -> &Path {
         &self.module

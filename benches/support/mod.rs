@@ -1,4 +1,5 @@
-//! What the benches stand on: trees, a private daemon, a line with a delay, measured runs, tables.
+//! What the benches stand on: trees, a private daemon, a line with a delay, measured runs, watchers, tables.
+#![allow(dead_code, reason = "each bench uses a part of it")]
 
 pub(crate) mod daemon;
 pub(crate) mod machine;
@@ -7,6 +8,7 @@ pub(crate) mod run;
 pub(crate) mod statistics;
 pub(crate) mod table;
 pub(crate) mod trees;
+pub(crate) mod watcher;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -39,4 +41,16 @@ pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited {SOON:?} in vain: {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A time for people.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 0.1 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.3} s") }
+}
+
+/// A positive number from the environment.
+pub(crate) fn number(name: &str, default: f64) -> f64 {
+    let Ok(text) = std::env::var(name) else { return default };
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.unwrap_or_else(|| panic!("{name}={text}: a positive number is needed"))
 }

@@ -58,7 +58,8 @@ impl Shape {
         self.widths().iter().product::<usize>() * self.files
     }
 
-    fn path(self, mut index: usize) -> PathBuf {
+    /// Where a file is.
+    pub(crate) fn path(self, mut index: usize) -> PathBuf {
         let file = index % self.files;
         index /= self.files;
         let mut names = vec![format!("file{file:02}.dat")];
@@ -93,6 +94,16 @@ impl Tree {
             write(&path, index, 0);
         }
         tree
+    }
+
+    /// Makes a tree of directories only.
+    pub(crate) fn directories(root: PathBuf, shape: Shape) -> Tree {
+        for index in 0..shape.total_files() {
+            check_interrupted();
+            let path = root.join(shape.path(index));
+            fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        }
+        Tree { root, shape, changes: 0 }
     }
 
     /// Gives one file of a hundred other content of the same length. Each time it is others.

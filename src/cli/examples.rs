@@ -59,6 +59,25 @@ with its mirror, change (create, update, attrs, delete) and path, and path_hex w
 
 ";
 
+pub(super) const STATUS_EXAMPLES: &str = "\
+Examples:
+  sersync status                            all mirrors
+  sersync status --failing                  with the paths that fail, and why
+  sersync status --watch                    shown again every two seconds
+  sersync status --max-lag 26h              where a full-sync runs every night and nothing else
+
+BEHIND is how long ago everything had arrived; of a mirror that is live and has nothing to send it is nothing. A mirror is not
+well when it is behind for longer than --max-lag, when a path fails, when its last pass failed, or when a safety guard refuses
+it. Who runs it needs to read the state directory of the others.
+
+With --json there is an object with \"type\": \"mirror\" for each mirror, with its mirror, state (live, degraded, catching up,
+backing off, refused, full-sync is running, not running), since, lag_seconds (null when it was never complete), pending,
+failing (their number), failing_paths (objects with path and why), degraded (why), error (why, at), wrong (a list of what is
+not well), well, last_pass, last_good_pass, last_full_pass (at, seconds, reached, exit, error, failing, created, updated,
+deleted, attributes, bytes, sent, rsync-runs) and now.
+
+";
+
 pub(super) const PRUNE_HISTORY_EXAMPLES: &str = "\
 Examples:
   sersync prune-history                     all sources on all their targets, by keep-days in [history]

@@ -35,6 +35,7 @@ use crate::rsync::outcome::SETTLE;
 use crate::rsync::output::Change;
 use crate::signals::{self, Hangup};
 use crate::state::lock::{self, Kind, Lock};
+use crate::state::passes::{Passes, Reached};
 use crate::state::record::Record;
 use crate::tree::changed::Directories;
 use crate::tree::shard::Shard;
@@ -180,7 +181,25 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
     if passed.tally.runs == 0 || !passed.outcome.cut_off() {
         locks.into_iter().for_each(Lock::end);
     }
-    Summary::new(mirror, passed.outcome, passed.tally, begun.elapsed())
+    let reached = match terms.extent {
+        _ if args.shard != Shard::WHOLE => Reached::Shard(format!("{}/{}", args.shard.number, args.shard.of)),
+        Extent::Changed(..) => Reached::Changed,
+        Extent::Everything => Reached::Everything,
+    };
+    Summary { reached: Some(reached), ..Summary::new(mirror, passed.outcome, passed.tally, begun.elapsed()) }
+}
+
+/// Writes down how a pass ended, for `status`.
+fn note(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, summary: &Summary) {
+    // What did not run, because another pass did, says nothing about the mirror.
+    if args.writing.dry_run || summary.exit == Exit::Locked {
+        return;
+    }
+    let asked = if args.changed { Reached::Changed } else { Reached::Everything };
+    let reached = summary.reached.clone().unwrap_or(asked);
+    if let Err(e) = Passes::add(&setup.state, mirror, &summary.ended(reached)) {
+        warn!("{mirror}: how the pass ended cannot be written down: {e}");
+    }
 }
 
 /// Keeps other passes out, and then waits until a watcher has sent what it is just sending.

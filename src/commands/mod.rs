@@ -9,6 +9,7 @@ mod interrupt;
 mod prune_history;
 mod restore;
 mod setup;
+mod status;
 mod verify;
 mod watch;
 
@@ -64,6 +65,7 @@ fn dispatch(cli: &Cli) -> Result<End> {
         Command::Watch(args) => watch::run(cli, args),
         Command::PruneHistory(args) => prune_history::run(cli, args),
         Command::Restore(args) => restore::run(cli, args),
+        Command::Status(args) => status::run(cli, args).map(End::Exit),
         Command::History(args) => history::run(cli, args),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),

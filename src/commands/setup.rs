@@ -26,6 +26,18 @@ pub(super) struct Setup {
 
 /// Everything that can be checked before anything is touched.
 pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
+    let (settings, mirrors) = select(cli, selection)?;
+    for file in password_files(&mirrors) {
+        password::check(file)?;
+    }
+    mirrors.iter().try_for_each(guard::check_apart)?;
+    version::check()?;
+    let state = StateDir::open(cli.state_dir.as_deref())?;
+    Ok(Setup { settings, mirrors, state })
+}
+
+/// The settings, and the mirrors that were asked for.
+pub(super) fn select(cli: &Cli, selection: &Selection) -> Result<(Settings, Vec<Mirror>)> {
     let settings = match &selection.from {
         Some(from) => {
             let base =
@@ -35,13 +47,7 @@ pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
         None => load(cli)?,
     };
     let mirrors = Mirror::select(&settings, &selection.sources)?;
-    for file in password_files(&mirrors) {
-        password::check(file)?;
-    }
-    mirrors.iter().try_for_each(guard::check_apart)?;
-    version::check()?;
-    let state = StateDir::open(cli.state_dir.as_deref())?;
-    Ok(Setup { settings, mirrors, state })
+    Ok((settings, mirrors))
 }
 
 /// The configuration file's settings.

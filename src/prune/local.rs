@@ -128,7 +128,7 @@ impl<'a> Pruning<'a> {
         let exit = if failing.is_empty() && !stopped { Exit::Done } else { Exit::Partial };
         let why = stopped.then(|| "stopped before it was done".to_owned());
         let failing = Failing { paths: failing, ..Failing::default() };
-        let summary = Summary { mirror, exit, why, failing, tally, took: begun.elapsed() };
+        let summary = Summary { mirror, exit, why, failing, tally, took: begun.elapsed(), reached: None };
         Report::local(summary, plan, removed, self.terms.mode)
     }
 

@@ -49,7 +49,15 @@ impl Report {
     #[must_use]
     pub fn not_begun(mirror: String, failure: &Failure) -> Self {
         let (failing, tally, took) = (Failing::default(), Tally::default(), Duration::ZERO);
-        let summary = Summary { mirror, exit: failure.exit, why: Some(failure.message.clone()), failing, tally, took };
+        let summary = Summary {
+            mirror,
+            exit: failure.exit,
+            why: Some(failure.message.clone()),
+            failing,
+            tally,
+            took,
+            reached: None,
+        };
         Report { summary, plan: Plan::default(), removed: BTreeSet::new(), mode: Mode::Real }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::Utc;
 use log::error;
 use serde_json::{Value, json};
 
@@ -12,6 +13,7 @@ use crate::mirror::Mirror;
 use crate::report::json::with_path;
 use crate::report::text::{self, bytes, count};
 use crate::rsync::outcome::{Failing, Outcome};
+use crate::state::passes::{Ended, Reached};
 
 /// More failing paths than this are counted only.
 const NAMED: usize = 100;
@@ -33,6 +35,8 @@ pub struct Summary {
     pub tally: Tally,
     /// How long it took.
     pub took: Duration,
+    /// How much was looked at, where that was decided.
+    pub reached: Option<Reached>,
 }
 
 impl Summary {
@@ -52,7 +56,7 @@ impl Summary {
             }
             Outcome::NoMissingArgs => (Exit::Failed, Some("the daemon cannot delete".to_owned()), Failing::default()),
         };
-        Summary { mirror: mirror.to_string(), exit, why, failing, tally, took }
+        Summary { mirror: mirror.to_string(), exit, why, failing, tally, took, reached: None }
     }
 
     /// The result for a mirror on which nothing was begun.
@@ -65,6 +69,7 @@ impl Summary {
             failing: Failing::default(),
             tally: Tally::default(),
             took: Duration::ZERO,
+            reached: None,
         }
     }
 
@@ -97,6 +102,29 @@ impl Summary {
         }
         if self.failing.len() > NAMED {
             error!("{}: {} failed in all", self.mirror, count(self.failing.len(), "path"));
+        }
+    }
+
+    /// What is to be remembered of it.
+    #[must_use]
+    pub fn ended(&self, reached: Reached) -> Ended {
+        let Tally { created, updated, deleted, attributes, bytes, sent, runs } = self.tally;
+        let paths = self.failing.paths.iter().map(|(path, why)| format!("{}: {why}", text::path(path)));
+        let first = paths.chain(self.failing.unattributed.iter().cloned()).next();
+        Ended {
+            at: Utc::now(),
+            seconds: self.took.as_secs_f64(),
+            reached,
+            exit: self.exit.code(),
+            error: self.why.clone().or(first),
+            failing: self.failing.len(),
+            created,
+            updated,
+            deleted,
+            attributes,
+            bytes,
+            sent,
+            rsync_runs: runs,
         }
     }
 

@@ -1,13 +1,16 @@
 //! The state directory: what sersync remembers between runs, and the locks.
 
 pub mod bucket_claim;
+pub mod condition;
 pub mod journal;
 pub mod links;
 pub mod lock;
+mod note;
+pub mod passes;
 pub mod record;
 
 use std::env;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -75,9 +78,18 @@ impl StateDir {
 
 /// Writes a file in the place of another one: at any moment, and after any crash, one of the two is there as a whole.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_by(path, bytes, File::sync_all)
+}
+
+/// The same for what is written often and matters little: after a power cut, the file may be empty.
+fn replace_lightly(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_by(path, bytes, |_| Ok(()))
+}
+
+fn replace_by(path: &Path, bytes: &[u8], settle: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
     let mut file = NamedTempFile::new_in(path.parent().unwrap_or(path)).map_err(named)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(named)?;
+    file.write_all(bytes).and_then(|()| settle(file.as_file())).map_err(named)?;
     file.persist(path).map(drop).map_err(|e| named(e.error))
 }
 

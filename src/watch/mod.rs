@@ -42,7 +42,7 @@ use crate::tree::exclude::Excludes;
 use batch::Batch;
 use queue::{Queue, ToQueues};
 use service::Service;
-use worker::Worker;
+use worker::{Published, Worker};
 
 /// When and how to end.
 #[derive(Debug, Clone)]
@@ -158,6 +158,7 @@ impl Engine<'_> {
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,
             on_batch: self.on_batch,
+            published: Published::default(),
         })
     }
 

@@ -138,8 +138,8 @@ mod tests {
                     continue;
                 }
                 tree.retain(|path, _| !path.starts_with(&to));
-                let moved: Vec<(PathBuf, usize)> =
-                    tree.extract_if(.., |path, _| path.starts_with(&from)).collect();
+                let (moved, stays): (BTreeMap<_, _>, _) = tree.into_iter().partition(|(path, _)| path.starts_with(&from));
+                tree = stays;
                 tree.extend(moved.iter().map(|(path, id)| (joined(&to, path.strip_prefix(&from).unwrap()), *id)));
                 moves.add(Some(&from), &to);
             }

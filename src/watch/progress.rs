@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use chrono::Utc;
+
 use super::moves::Moves;
 use super::places::Places;
 use super::queue::Changes;
@@ -12,6 +14,7 @@ use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
 use crate::dirty::DirtySet;
 use crate::rsync::outcome::Trouble;
+use crate::state::condition::Told;
 use crate::state::record::Moment;
 
 /// What changes while it works.
@@ -33,7 +36,9 @@ pub(super) struct Progress {
     /// What is being sent now are such paths.
     pub(super) retrying: bool,
     pub(super) retry_backoff: Backoff,
-    pub(super) failing: BTreeSet<PathBuf>,
+    pub(super) failing: BTreeMap<PathBuf, String>,
+    /// What went wrong last, whether it is over or not.
+    pub(super) last_error: Option<Told>,
     /// Failing paths that were named in the log already.
     pub(super) named: BTreeSet<PathBuf>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
@@ -112,7 +117,8 @@ impl Progress {
             retry_at: None,
             retrying: false,
             retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
-            failing: BTreeSet::new(),
+            failing: BTreeMap::new(),
+            last_error: None,
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
             turn: None,
@@ -137,12 +143,17 @@ impl Progress {
         self.knowledge != Knowledge::None
     }
 
+    /// Notes that something went wrong.
+    pub(super) fn note_error(&mut self, why: &str) {
+        self.last_error = Some(Told { why: why.to_owned(), at: Utc::now() });
+    }
+
     /// What was sent has arrived. Unless more waits for the end of a pass, the mirror has now what the source had, but for
     /// what fails.
     pub(super) fn settled(&mut self) {
         if self.knowledge == Knowledge::Compared && self.again.is_empty() {
             self.places = Places::default();
-            self.failing.iter().for_each(|path| self.places.add(path));
+            self.failing.keys().for_each(|path| self.places.add(path));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod catching_up;
 mod placing;
+mod publishing;
 mod results;
 mod sending;
 
@@ -30,6 +31,7 @@ use crate::state::StateDir;
 use crate::state::lock::{self, Kind, Lock};
 use crate::state::record::Record;
 use crate::tree::exclude::Excludes;
+pub(super) use publishing::Published;
 
 /// What a worker works with.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub(super) struct Worker<'a> {
     pub(super) on_item: fn(&Mirror, Change, &Path),
     /// Told about each batch that was sent.
     pub(super) on_batch: fn(&Mirror, &Batch),
+    /// What was written down last.
+    pub(super) published: Published,
 }
 
 /// How often a running pass is looked for, and a root that is not the watched one.
@@ -78,6 +82,7 @@ impl Worker<'_> {
                 self.settles();
             }
             progress.cut_off = false;
+            self.publish(&progress, 0);
             self.catch_up(&mut progress);
             self.live(&mut progress);
         }
@@ -85,6 +90,7 @@ impl Worker<'_> {
         if self.queue.pending() == 0 && progress.trouble.is_none() {
             self.stamp(&mut progress, Instant::now());
         }
+        self.publish(&progress, 0);
         let exit = self.end(&progress);
         self.lock.filter(|_| !progress.cut_off).into_iter().for_each(Lock::end);
         exit
@@ -128,6 +134,7 @@ impl Worker<'_> {
             if now.saturating_duration_since(progress.stamped) >= STAMP_EVERY {
                 self.stamp(progress, now);
             }
+            self.publish(progress, 0);
             self.queue.set_busy(!progress.again.is_empty());
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
             let wake_at = progress.retry_at.into_iter().chain(again_at).min();

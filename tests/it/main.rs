@@ -23,6 +23,7 @@ mod renames;
 mod restore;
 mod scenarios;
 mod shards;
+mod status;
 mod storm;
 mod support;
 mod support_works;

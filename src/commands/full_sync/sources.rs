@@ -8,6 +8,7 @@ use std::thread;
 
 use log::{error, info};
 
+use super::note;
 use crate::cli::FullSyncArgs;
 use crate::commands::setup::Setup;
 use crate::config::settings::Source;
@@ -77,9 +78,12 @@ impl Sources<'_> {
                     queue.add(work);
                     return Vec::new();
                 }
-                Err(why) => (work, work.mirrors.iter().map(|mirror| Summary::not_begun(mirror, &why)).collect()),
+                Err(why) => (
+                    work,
+                    work.mirrors.iter().map(|mirror| self.noted(mirror, Summary::not_begun(mirror, &why))).collect(),
+                ),
             },
-            Task::Mirror(work, mirror) => (work, vec![(self.mirror)(mirror)]),
+            Task::Mirror(work, mirror) => (work, vec![self.noted(mirror, (self.mirror)(mirror))]),
         };
         let mut progress = lock(&work.progress);
         progress.summaries.extend(results);
@@ -93,6 +97,11 @@ impl Sources<'_> {
         }
         queue.finished();
         summaries
+    }
+
+    fn noted(&self, mirror: &Mirror, summary: Summary) -> Summary {
+        note(self.setup, self.args, mirror, &summary);
+        summary
     }
 
     /// Gets the source ready; why it must not be mirrored now.

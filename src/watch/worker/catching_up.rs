@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use log::{error, info};
+use log::{error, info, warn};
 
 use super::super::batch::Occasion;
 use super::super::progress::{Cure, Knowledge, Progress};
@@ -13,8 +13,10 @@ use crate::executor::Mode;
 use crate::exit::Exit;
 use crate::guard;
 use crate::pass::{self, Extent, Passed, Patience, Terms};
+use crate::report::summary::Summary;
 use crate::rsync::outcome::Outcome;
 use crate::state::lock::{Kind, Lock};
+use crate::state::passes::{Passes, Reached};
 use crate::state::record::Record;
 use crate::tree::changed::Directories;
 use crate::tree::shard::Shard;
@@ -37,18 +39,22 @@ impl Worker<'_> {
                         (Err(_), _) if progress.kept_out => {
                             info!("{mirror}: a pass is running; waiting for its end, before everything is compared");
                         }
-                        (Err(failure), _) | (Ok(_), Err(failure)) => error!("{}", failure.message),
+                        (Err(failure), _) | (Ok(_), Err(failure)) => {
+                            error!("{}", failure.message);
+                            progress.note_error(&failure.message);
+                        }
                         (Ok(_), Ok(())) => {}
                     }
                 }
                 lock.into_iter().for_each(Lock::end);
+                self.publish(progress, 0);
                 if !self.waits(&mut end, LOOK_AGAIN) {
                     return;
                 }
                 continue;
             }
             let on_item = self.on_item;
-            let passed = {
+            let (passed, reached) = {
                 let on_item = |change, path: &Path| on_item(mirror, change, path);
                 // Whatever it deletes is in the history, and nobody is there to ask.
                 let last = Record::load(self.state, mirror, Shard::WHOLE);
@@ -64,11 +70,19 @@ impl Worker<'_> {
                     },
                     state: Some(self.state),
                 };
-                pass::run(&mut self.executor, self.children, terms, &on_item)
+                let reached = match terms.extent {
+                    Extent::Changed(..) => Reached::Changed,
+                    Extent::Everything => Reached::Everything,
+                };
+                (pass::run(&mut self.executor, self.children, terms, &on_item), reached)
             };
             progress.covered = passed.stamp().cloned();
             if self.executor.mode() == Mode::Real {
                 passed.remember(self.state, mirror, Shard::WHOLE);
+                let summary = Summary::new(mirror, passed.outcome.clone(), passed.tally, begun.elapsed());
+                if let Err(e) = Passes::add(self.state, mirror, &summary.ended(reached)) {
+                    warn!("{mirror}: how the comparison ended cannot be written down: {e}");
+                }
             }
             let Passed { outcome, tally, .. } = passed;
             progress.cut_off = outcome.cut_off();
@@ -101,6 +115,7 @@ impl Worker<'_> {
                 self.succeeded(progress);
                 self.tell(Occasion::CatchUp, tally, begun);
             } else {
+                self.publish(progress, 0);
                 // The lock is free by now: while this waits, others may find out for themselves what is wrong.
                 // It does what it can, which is to wait.
                 self.queue.set_busy(false);

@@ -28,6 +28,7 @@ impl Worker<'_> {
         if progress.trouble.as_ref() != Some(&trouble) {
             error!("{}", trouble.why);
         }
+        progress.note_error(&trouble.why);
         progress.hold = Some(Instant::now() + LOOK_AGAIN);
         progress.failures += 1;
         progress.trouble = Some(trouble);
@@ -50,6 +51,7 @@ impl Worker<'_> {
         } else {
             error!("{line}");
         }
+        progress.note_error(&trouble.why);
         progress.trouble = Some(trouble);
         progress.cure = cure;
     }
@@ -107,10 +109,14 @@ impl Worker<'_> {
         failing.unattributed.iter().take(NAMED).for_each(|why| warn!("{mirror}: {why}"));
         if failing.paths.is_empty() {
             // It has no name, but it counts.
-            progress.failing.insert(PathBuf::new());
+            let why = failing.unattributed.first().cloned().unwrap_or_default();
+            progress.failing.insert(PathBuf::new(), why);
         }
-        progress.failing.extend(failing.paths.keys().cloned());
-        progress.named.extend(failing.paths.into_keys());
+        if let Some((path, why)) = failing.paths.iter().next() {
+            progress.note_error(&format!("{}: {why}", text::path(path)));
+        }
+        progress.named.extend(failing.paths.keys().cloned());
+        progress.failing.extend(failing.paths);
     }
 
     /// Everything went through: if nothing waits for another attempt, nothing fails any more.

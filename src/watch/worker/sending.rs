@@ -90,6 +90,7 @@ impl Worker<'_> {
             info!("{}: a pass was cut off; giving the daemon time to end its session", self.executor.mirror());
             self.children.pause(SETTLE);
         }
+        self.publish(progress, batch.len());
         let (begun, pushed) = (Instant::now(), SystemTime::now());
         let (outcome, tally) = self.transfer(progress, batch);
         match &outcome {

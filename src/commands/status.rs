@@ -1,0 +1,144 @@
+//! `status`: what is mirrored, what is late and why, as far as it is written down on this host.
+
+use std::io::{self, IsTerminal};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use chrono::{DateTime, Local, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::setup;
+use crate::cli::{Cli, StatusArgs};
+use crate::exit::Exit;
+use crate::history::retention::rough;
+use crate::mirror::Mirror;
+use crate::report::table::{Side, Table};
+use crate::report::text::{self, bytes, count, escaped};
+use crate::report::{self, json::with_path};
+use crate::state::StateDir;
+use crate::state::condition::{Condition, FailingPath};
+use crate::state::lock::{self, Kind};
+use crate::state::passes::{Ended, Passes};
+use crate::state::record::Record;
+use crate::status::{Known, Standing, stand};
+use crate::tree::shard::Shard;
+
+/// How often it is shown again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Wipes a terminal, and begins at its top.
+const WIPE: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+
+pub(super) fn run(cli: &Cli, args: &StatusArgs) -> Result<Exit> {
+    let (_, mirrors) = setup::select(cli, &args.selection)?;
+    let state = StateDir::open(cli.state_dir.as_deref())?;
+    let max_lag = TimeDelta::from_std(args.max_lag).unwrap_or(TimeDelta::MAX);
+    loop {
+        let now = Utc::now();
+        let all: Vec<(&Mirror, Known)> = mirrors.iter().map(|mirror| (mirror, known(&state, mirror))).collect();
+        let judged: Vec<(&Mirror, &Known, Standing)> =
+            all.iter().map(|(mirror, known)| (*mirror, known, stand(known, now, max_lag))).collect();
+        let text = if args.json { objects(&judged, now) } else { page(&judged, now, args.failing) };
+        if !args.watch {
+            report::print(&text)?;
+            let well = judged.iter().all(|(_, _, standing)| standing.wrong.is_empty());
+            return Ok(if well { Exit::Done } else { Exit::Partial });
+        }
+        let before = if io::stdout().is_terminal() { WIPE } else { "" };
+        report::print(&format!("{before}{}\n{text}\n", Local::now().format("%Y-%m-%d %H:%M:%S")))?;
+        thread::sleep(AGAIN);
+    }
+}
+
+/// All that is written down about a mirror. What cannot be read is said, and the rest is shown.
+fn known(state: &StateDir, mirror: &Mirror) -> Known {
+    let mut unreadable = None;
+    let mut noted = |e: io::Error| unreadable = Some(e.to_string());
+    let is_watched = lock::is_held(state, mirror, Kind::Watch).map_err(&mut noted).unwrap_or_default();
+    let is_passing = lock::is_held(state, mirror, Kind::Pass).map_err(&mut noted).unwrap_or_default();
+    let condition = Condition::load(state, mirror).map_err(&mut noted).unwrap_or_default();
+    let passes = Passes::load(state, mirror).map_err(&mut noted).unwrap_or_default();
+    let stamp = Record::load(state, mirror, Shard::WHOLE).map(|record| record.stamp.time);
+    Known { is_watched, is_passing, condition, passes, stamp, unreadable }
+}
+
+fn page(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>, failing: bool) -> String {
+    let mut table = Table::new(&[
+        ("MIRROR", Side::Left),
+        ("STATE", Side::Left),
+        ("BEHIND", Side::Right),
+        ("PENDING", Side::Right),
+        ("FAILING", Side::Right),
+        ("LAST FULL PASS", Side::Left),
+    ]);
+    for (mirror, known, standing) in judged {
+        let since = standing.since.map_or(String::new(), |since| format!(" for {}", rough(passed(since, now))));
+        table.push(vec![
+            escaped(mirror.to_string().as_bytes()),
+            format!("{}{since}", standing.state.word()),
+            standing.lag.map_or_else(|| "?".to_owned(), rough),
+            standing.pending.to_string(),
+            standing.failing.to_string(),
+            known.passes.full.as_ref().map_or_else(|| "none".to_owned(), |pass| told(pass, now)),
+        ]);
+    }
+    let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    for (mirror, known, standing) in judged {
+        let mirror = escaped(mirror.to_string().as_bytes());
+        let mut say = |what: &str| lines.push(format!("{mirror}: {what}"));
+        if !standing.wrong.is_empty() {
+            say(&escaped(standing.wrong.join("; ").as_bytes()));
+        }
+        if let Some(error) = &standing.error {
+            say(&format!("{} ago: {}", rough(passed(error.at, now)), escaped(error.why.as_bytes())));
+        }
+        let condition = known.condition.as_ref().filter(|_| known.is_watched);
+        if let Some(why) = condition.and_then(|condition| condition.degraded.as_ref()) {
+            say(&format!("degraded: {}", escaped(why.as_bytes())));
+        }
+        let paths = condition.into_iter().flat_map(|condition| &condition.failing_paths);
+        for path in paths.filter(|_| failing) {
+            say(&format!("failing: {}: {}", text::path(&path.path()), escaped(path.why.as_bytes())));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// A pass in a few words.
+fn told(pass: &Ended, now: DateTime<Utc>) -> String {
+    let took = format!("{} ago, {:.1} s", rough(passed(pass.at, now)), pass.seconds);
+    let paths = usize::try_from(pass.created + pass.updated).unwrap_or(usize::MAX);
+    let result = if pass.is_good() { String::new() } else { format!(", exit {}", pass.exit) };
+    format!("{took}, {} and {} sent{result}", count(paths, "path"), bytes(pass.bytes))
+}
+
+fn passed(since: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
+    (now - since).max(TimeDelta::zero())
+}
+
+fn objects(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>) -> String {
+    let object = |(mirror, known, standing): &(&Mirror, &Known, Standing)| {
+        let failing = |path: &FailingPath| with_path(json!({ "why": path.why }), &path.path());
+        let condition = known.condition.as_ref().filter(|_| known.is_watched);
+        json!({
+            "type": "mirror",
+            "mirror": mirror.to_string(),
+            "state": standing.state.word(),
+            "since": standing.since,
+            "lag_seconds": standing.lag.map(|lag| lag.num_seconds()),
+            "pending": standing.pending,
+            "failing": standing.failing,
+            "failing_paths": condition.map(|it| it.failing_paths.iter().map(failing).collect::<Vec<Value>>()),
+            "degraded": condition.and_then(|condition| condition.degraded.clone()),
+            "error": standing.error.as_ref().map(|error| json!({ "why": error.why, "at": error.at })),
+            "wrong": standing.wrong,
+            "well": standing.wrong.is_empty(),
+            "last_pass": known.passes.last,
+            "last_good_pass": known.passes.good,
+            "last_full_pass": known.passes.full,
+            "now": now,
+        })
+        .to_string()
+    };
+    judged.iter().map(|judged| object(judged) + "\n").collect()
+}

@@ -1,0 +1,97 @@
+//! How a mirror does under `watch`, as its watch last wrote it: what `status` shows. It says nothing about whether that watch
+//! is still running; its lock does.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{StateDir, note};
+use crate::mirror::Mirror;
+
+/// More failing paths than this are counted only.
+pub const MOST_NAMED: usize = 1_000;
+
+/// What a watch is doing for a mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// Comparing everything, or what changed since the last time.
+    CatchingUp,
+    /// Sending changes as they happen.
+    Live,
+    /// Waiting before it tries again: the endpoint fails.
+    BackingOff,
+    /// Not sending anything, since a safety guard refuses it.
+    Refused,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What was said.
+    pub why: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// A path that could not be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingPath {
+    /// Relative to the source.
+    pub path: OsString,
+    /// Why.
+    pub why: String,
+}
+
+/// How a mirror does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Condition {
+    /// What is being done.
+    pub activity: Activity,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Why not every change is noticed at once, if so.
+    pub degraded: Option<String>,
+    /// How many paths are still to be sent.
+    pub pending: usize,
+    /// How many paths fail.
+    pub failing: usize,
+    /// The first of them.
+    pub failing_paths: Vec<FailingPath>,
+    /// The last thing that went wrong, whether it is over or not.
+    pub last_error: Option<Told>,
+    /// Everything that changed before this has arrived.
+    pub arrived: Option<DateTime<Utc>>,
+    /// How many batches were sent since the watch began.
+    pub batches: u64,
+}
+
+impl Condition {
+    /// Writes it in the place of the last one. It need not survive a power cut, and is not made to.
+    ///
+    /// # Errors
+    /// Those of the state directory.
+    pub fn save(&self, state: &StateDir, mirror: &Mirror) -> io::Result<()> {
+        note::write(state, mirror, "watch", self)
+    }
+
+    /// What was written last; nothing when no watch ever ran.
+    ///
+    /// # Errors
+    /// Those of reading it, and that it is damaged.
+    pub fn load(state: &StateDir, mirror: &Mirror) -> io::Result<Option<Condition>> {
+        note::read(state, mirror, "watch")
+    }
+}
+
+impl FailingPath {
+    /// The path as one.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(&self.path)
+    }
+}
