@@ -30,6 +30,9 @@ pub fn check_apart(mirror: &Mirror) -> Result<(), Failure> {
     // What is missing is refused elsewhere.
     let (Ok(source), Ok(root)) = (mirror.source.path.canonicalize(), root.canonicalize()) else { return Ok(()) };
     let refused = |why: &str| Failure::new(Exit::Refused, format!("{mirror}: {why}; choose another place"));
+    if root.components().any(|component| component.as_os_str() == HISTORY_DIR) {
+        return Err(refused("the target lies in the history of other mirrors, which would be deleted"));
+    }
     let places = [root.join(&mirror.source.name), root.join(HISTORY_DIR)];
     if places.iter().any(|place| source.starts_with(place.canonicalize().as_ref().unwrap_or(place))) {
         return Err(refused("the source lies inside its own mirror or history"));

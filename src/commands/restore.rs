@@ -53,6 +53,10 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
         let number = text::count(found.without_journal, "bucket");
         warn!("{mirror}: which paths were new is not known here for {number}: they may be there as well");
     }
+    if found.unlisted > 0 {
+        let names = text::count(found.unlisted, "name");
+        warn!("{mirror}: {names} in the history, in no bucket, were not looked into; sersync history list names them");
+    }
     for bucket in &found.damaged {
         warn!("{mirror}: the journal of bucket {bucket} is damaged: what was new in it may be there as well");
     }

@@ -5,10 +5,12 @@ use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use anyhow::Result;
-use log::{debug, error};
+use log::{debug, error, warn};
 
 use super::End;
 use super::setup::{self, Setup};
@@ -26,6 +28,8 @@ use crate::state::lock::{Kind, Lock};
 use crate::state::record::Record;
 use crate::watch::{Bounds, Engine, News};
 
+/// For so long a watch waits for a lock that it had before.
+const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Set when this process watched before with other settings.
 const RELOADED: &str = "SERSYNC_RELOADED";
 
@@ -37,9 +41,11 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     }
     let children = Arc::new(Children::default());
     let (tell, news) = mpsc::channel();
+    let asked_to_end = Arc::new(AtomicBool::new(false));
     let on_first = {
-        let tell = tell.clone();
+        let (tell, asked_to_end) = (tell.clone(), Arc::clone(&asked_to_end));
         move |signal| {
+            asked_to_end.store(true, Ordering::Relaxed);
             // When nobody listens any more, the end has come already.
             let _ = tell.send(News::Signal(signal));
         }
@@ -58,9 +64,12 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     signals::install(Hangup::Calls(Box::new(on_hangup)), on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let (mirrors, mut exits) = admitted(&setup, args, mode, empty);
+    let (mirrors, mut exits) = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
     if mirrors.is_empty() {
-        return Ok(End::Exit(Exit::merge(exits)));
+        return Ok(match news.try_recv() {
+            Ok(News::Signal(signal)) => End::Signal(signal),
+            _ => End::Exit(Exit::merge(exits)),
+        });
     }
     let engine = Engine {
         settings: &setup.settings,
@@ -96,7 +105,19 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
 
 /// Whether the configuration can be read again and is good.
 fn may_reload(cli: &Cli, args: &WatchArgs) -> bool {
-    let prepared = setup::prepare(cli, &args.selection);
+    if args.run_for.is_some() || args.batches.is_some() || args.until_idle.is_some() {
+        warn!("the settings stay as they were: a run that ends by itself is not begun anew");
+        return false;
+    }
+    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
+    let prepared = setup::prepare(cli, &args.selection).and_then(|setup| {
+        // What is refused at the beginning would end it.
+        for mirror in &setup.mirrors {
+            guard::check_source(&mirror.source, empty)?;
+            guard::check_mounted(&mirror.source, Record::was_mounted(&setup.state, mirror))?;
+        }
+        Ok(())
+    });
     if let Err(e) = &prepared {
         error!("the settings stay as they were: {e:#}");
     }
@@ -120,8 +141,11 @@ fn admitted(
     args: &WatchArgs,
     mode: Mode,
     empty: EmptySource,
+    give_up: &dyn Fn() -> bool,
 ) -> (Vec<(Mirror, Option<Lock>)>, Vec<Exit>) {
     let (mut mirrors, mut exits) = (Vec::new(), Vec::new());
+    // Whoever took the lock in the moment in which it was free ends sooner or later.
+    let lock_wait = if env::var_os(RELOADED).is_some() { LONG } else { args.writing.lock_wait };
     let mut guarded: BTreeMap<&str, Result<(), Exit>> = BTreeMap::new();
     for mirror in &setup.mirrors {
         let source = &mirror.source;
@@ -132,7 +156,7 @@ fn admitted(
         let guard = guard.and_then(|()| guard::check_mounted(source, mounted).map_err(|failure| told(&failure)));
         let admitted = guard.and_then(|()| match mode {
             Mode::DryRun => Ok(None),
-            Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, args.writing.lock_wait, || false)
+            Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, lock_wait, give_up)
                 .map(Some)
                 .map_err(|failure| told(&failure)),
         });

@@ -49,6 +49,17 @@ pub struct Plan {
     pub too_long: Vec<PathBuf>,
 }
 
+/// As what a name is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeftOut {
+    /// As nothing.
+    Neither,
+    /// Either as a directory or as anything else.
+    One,
+    /// As both.
+    Both,
+}
+
 struct Planner<'a> {
     reach: Reach<'a>,
     listed: Listed,
@@ -89,9 +100,11 @@ impl Planner<'_> {
             }
             Ok(meta) => meta.is_dir(),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                // It may have been a file or a directory: deleting what is excluded as either would be wrong.
-                if !self.reach.excludes.excludes_entry(path, true) && !self.reach.excludes.excludes_entry(path, false) {
-                    self.listed.missing.push(path.clone());
+                // It may have been a file or a directory.
+                match self.left_out(path) {
+                    LeftOut::Neither => self.listed.missing.push(path.clone()),
+                    LeftOut::One => self.level_above(path),
+                    LeftOut::Both => {}
                 }
                 return;
             }
@@ -99,12 +112,33 @@ impl Planner<'_> {
             Err(_) => false,
         };
         if self.reach.excludes.excludes_entry(path, is_dir) {
+            // The mirror may have something of the other kind there.
+            if self.left_out(path) == LeftOut::One {
+                self.level_above(path);
+            }
             return;
         }
         if is_dir {
             self.directory(path, node);
         } else {
             self.listed.present.push(path.clone());
+        }
+    }
+
+    /// What of a name is left out, whatever it is or was.
+    fn left_out(&self, path: &Path) -> LeftOut {
+        match [true, false].map(|is_dir| self.reach.excludes.excludes_entry(path, is_dir)) {
+            [false, false] => LeftOut::Neither,
+            [true, true] => LeftOut::Both,
+            _ => LeftOut::One,
+        }
+    }
+
+    /// Has rsync compare the level in which a path is: it deletes what is to be deleted, and keeps what is left out.
+    fn level_above(&mut self, path: &Path) {
+        let above = path.parent().unwrap_or(Path::new(""));
+        if self.listed.shallow.last().is_none_or(|last| last != above) {
+            self.listed.shallow.push(above.to_owned());
         }
     }
 

@@ -101,7 +101,10 @@ impl Executor<'_> {
                 }
                 deleted += u64::from(change == Change::Delete);
                 // A directory that replaces a file counts as created, and the file is in the bucket.
-                self.history().note(change, &path);
+                match reading.placing {
+                    Some(_) => self.history().note_placed(&path),
+                    None => self.history().note(change, &path),
+                }
                 on_item(change, &path);
             }
             Line::BytesSent(sent) => tally.sent += sent,

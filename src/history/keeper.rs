@@ -71,6 +71,12 @@ impl Keeper {
         self.check(noted);
     }
 
+    /// Notes a path that was put in its place where nothing was, so that no version of anything went into the bucket.
+    pub fn note_placed(&mut self, path: &Path) {
+        let noted = self.journal.as_mut().map_or(Ok(()), |journal| journal.created(path));
+        self.check(noted);
+    }
+
     /// Makes what was noted last until after this process.
     pub fn settle(&mut self) {
         let settled = self.journal.as_mut().map_or(Ok(()), Journal::settle);

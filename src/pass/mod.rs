@@ -3,8 +3,10 @@
 pub mod separate;
 mod settle;
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use chrono::Utc;
 use log::{debug, info, warn};
@@ -22,6 +24,7 @@ use crate::report::text;
 use crate::root::Root;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Outcome, Trouble};
+use crate::rsync::output::Change;
 use crate::rsync::probe;
 use crate::scope::Scope;
 use crate::state::StateDir;
@@ -170,9 +173,16 @@ fn compare(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
         debug!("{mirror}: it is new, so there are no versions to be kept");
         executor.keep_versions(Versions::None);
     }
-    let mut pass = Pass::new(executor, children, terms.patience == Patience::Some, on_item);
+    let Changes { census, directories, suspects, .. } = changes;
+    let sent = Mutex::new(BTreeSet::new());
+    let on_item = |change, path: &Path| {
+        if !suspects.is_empty() && matches!(change, Change::Create | Change::Update) {
+            sent.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+        }
+        on_item(change, path);
+    };
+    let mut pass = Pass::new(executor, children, terms.patience == Patience::Some, &on_item);
     pass.tally.add(separated);
-    let Changes { census, directories, .. } = changes;
     let mounts: Vec<PathBuf> = census.mounts.iter().map(|index| census.path(*index)).collect();
     for path in terms.last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from) {
         if !mounts.contains(&path) {
@@ -191,6 +201,11 @@ fn compare(executor: &mut Executor<'_>, children: &Children, terms: Terms<'_>, o
         }
     }
     drop(held);
+    let mut suspects = suspects.clone();
+    suspects.retain(|path| !sent.lock().unwrap_or_else(PoisonError::into_inner).contains(path));
+    if let Some(outcome) = pass.compare_contents(executor, suspects) {
+        return Passed { outcome, tally: pass.tally, memory: None };
+    }
     for path in mounts.iter().filter(|path| !guard::is_mounted(&executor.root().join(path))) {
         pass.given_up.paths.insert(path.clone(), UNMOUNTED.to_owned());
     }
@@ -269,7 +284,7 @@ fn look(executor: &Executor<'_>, terms: Terms<'_>) -> io::Result<Changes> {
         }
         0
     })?;
-    Ok(Changes { census, dirty: DirtySet::new(1), directories: collector.finish() })
+    Ok(Changes { census, dirty: DirtySet::new(1), directories: collector.finish(), suspects: Vec::new() })
 }
 
 /// How much the pass may delete, if there is a limit.

@@ -15,7 +15,7 @@ use crate::report::text;
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE, VANISHED};
-use crate::scope::Scope;
+use crate::scope::{Listed, Scope};
 
 /// What is tried again, and how often.
 const ATTEMPTS: u32 = 3;
@@ -48,6 +48,29 @@ impl<'a> Pass<'a> {
             waits,
             children,
             on_item,
+        }
+    }
+
+    /// Compares the contents of files that were not sent although their times tell nothing; the outcome when it has to end
+    /// before that is done.
+    pub(super) fn compare_contents(&mut self, executor: &mut Executor<'_>, files: Vec<PathBuf>) -> Option<Outcome> {
+        if files.is_empty() {
+            return None;
+        }
+        debug!("{}: comparing the content of {}", executor.mirror(), text::count(files.len(), "file"));
+        let scope = Scope::Listed(Listed { present: files, ..Listed::default() });
+        let (outcome, tally) = executor.run_by_content(&[scope], &self.exclude, self.on_item);
+        self.tally.add(tally);
+        match outcome {
+            Outcome::Done => None,
+            Outcome::Partial(failing) => {
+                // What is gone by now is found by whoever looks next.
+                let left = failing.paths.into_iter().filter(|(_, why)| why != VANISHED);
+                self.given_up.paths.extend(left);
+                self.given_up.unattributed.extend(failing.unattributed);
+                None
+            }
+            outcome => Some(outcome),
         }
     }
 

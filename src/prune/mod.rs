@@ -79,6 +79,11 @@ pub fn run(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Report {
         if let Err(e) = journal::forget(terms.state, mirror, gone) {
             warn!("{mirror}: what is known of buckets that are gone cannot be removed: {e}");
         }
+        for bucket in plan.iter().flat_map(Plan::emptied) {
+            if let Err(e) = journal::note_emptied(terms.state, mirror, bucket) {
+                warn!("{mirror}: that bucket {bucket} is empty cannot be noted: {e}");
+            }
+        }
     }
     let tally = Tally { deleted: pruning.deleted, runs: pruning.remote.runs(), ..Tally::default() };
     if !outcome.cut_off() {

@@ -22,7 +22,7 @@ use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::history::bucket::Bucket;
 use crate::history::remote::Remote;
-use crate::history::retention::Unit;
+use crate::history::retention::{self, Unit};
 use crate::mirror::Mirror;
 use crate::report::summary::Summary;
 use crate::report::text;
@@ -55,6 +55,8 @@ pub struct Found {
     pub without_journal: usize,
     /// The buckets of which the journal is damaged.
     pub damaged: Vec<Bucket>,
+    /// How many names in the history are in no bucket, and so were not looked into.
+    pub unlisted: usize,
     /// Its entries, relative to the source.
     pub entries: BTreeMap<PathBuf, Entry>,
 }
@@ -65,6 +67,18 @@ impl Found {
     pub fn counts(&self) -> (usize, usize) {
         let directories = self.entries.values().filter(|entry| entry.directory).count();
         (self.entries.len() - directories, directories)
+    }
+}
+
+/// When something in the history is in the future, it was written in another time zone, and no time means what it says.
+fn check_clock(mirror: &Mirror, units: impl Iterator<Item = Unit>) -> Result<(), Failure> {
+    let now = Local::now();
+    let newest = units.max_by_key(|unit| unit.start());
+    match newest.map(|unit| (unit, -unit.age(&now))) {
+        Some((unit, by)) if by > TimeDelta::zero() => {
+            Err(Failure::new(Exit::Refused, format!("{mirror}: {}", retention::Ahead { unit, by })))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -96,21 +110,28 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         .map_err(|outcome| failure(mirror, outcome))?;
     let outcome = listed.outcome();
     settled(mirror, outcome)?;
+    let unlisted = listed.foreign.len();
     let stretch = |(unit, versions)| {
         let step = Step { versions, ..Step::default() };
         (unit, Stretch { unit, until: None, lost: false, step })
     };
     let mut stretches: BTreeMap<Unit, Stretch> = listed.units.into_iter().map(stretch).collect();
+    if let When::Time(_) = terms.at {
+        check_clock(mirror, stretches.keys().copied())?;
+    }
     let pages = journal::read(terms.state, mirror, concerns);
     let mut damaged = Vec::new();
-    for Page { bucket, until, has_versions, created, removed, damaged: is_damaged } in
+    for Page { bucket, until, has_versions, created, removed, damaged: is_damaged, emptied } in
         pages.map_err(|e| Failure::new(Exit::Failed, format!("{mirror}: the journals cannot be read: {e}")))?
     {
-        damaged.extend(is_damaged.then_some(bucket));
         let unit = Unit::Bucket(bucket);
+        // Whoever puts something into a bucket notes that.
+        let is_torn = !has_versions && !emptied && stretches.contains_key(&unit);
+        damaged.extend((is_damaged || is_torn).then_some(bucket));
         let known = Stretch { unit, until: None, lost: has_versions, step: Step::default() };
         let stretch = stretches.entry(unit).or_insert(known);
         stretch.until = Some(until.into());
+        stretch.lost |= emptied;
         (stretch.step.created, stretch.step.removed) = (created, removed);
     }
     let (all, resolution) = (stretches.into_values().collect(), terms.resolution);
@@ -123,7 +144,7 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         let what = text::path(terms.path);
         return Err(Failure::new(Exit::Failed, format!("{mirror}: {what} was not there at {moment}")));
     }
-    Ok(Found { moment, without_journal, damaged, entries })
+    Ok(Found { moment, without_journal, damaged, unlisted, entries })
 }
 
 /// Fetches all entries into a directory. What cannot be had is named in the error.

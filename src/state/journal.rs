@@ -24,6 +24,12 @@ const REMOVED: u8 = b'-';
 /// By itself: the bucket has a version of something.
 const VERSIONS: u8 = b'=';
 
+/// What nobody writes.
+const UNREADABLE: &[u8] = b"?";
+
+/// By itself: what was in the bucket is gone, and only its directory is there.
+const EMPTIED: u8 = b'!';
+
 /// The journal of a bucket in use.
 #[derive(Debug)]
 pub struct Journal {
@@ -97,6 +103,8 @@ pub struct Page {
     pub removed: Vec<PathBuf>,
     /// There is something in the journal that nobody writes: more may be missing.
     pub damaged: bool,
+    /// What was in the bucket is gone.
+    pub emptied: bool,
 }
 
 /// What is known of the buckets of a mirror, as far as it is about what `concerns`, in the order of their names.
@@ -107,7 +115,8 @@ pub fn read(state: &StateDir, mirror: &Mirror, concerns: impl Fn(&Path) -> bool)
     let mut pages = Vec::new();
     for (bucket, path) in files(state, mirror)? {
         let until = fs::metadata(&path)?.modified()?;
-        pages.push(page(bucket, until, &fs::read(&path)?, &concerns));
+        // One that cannot be read is one that tells nothing.
+        pages.push(page(bucket, until, &fs::read(&path).unwrap_or_else(|_| UNREADABLE.to_vec()), &concerns));
     }
     pages.sort_by_key(|page| page.bucket);
     Ok(pages)
@@ -115,22 +124,31 @@ pub fn read(state: &StateDir, mirror: &Mirror, concerns: impl Fn(&Path) -> bool)
 
 fn page(bucket: Bucket, until: SystemTime, text: &[u8], concerns: impl Fn(&Path) -> bool) -> Page {
     let (created, removed) = (Vec::new(), Vec::new());
-    let mut page = Page { bucket, until, has_versions: false, created, removed, damaged: false };
+    let mut page = Page { bucket, until, has_versions: false, created, removed, damaged: false, emptied: false };
     for line in text.split_inclusive(|byte| *byte == 0) {
         let parts = line.strip_suffix(&[0]).and_then(<[u8]>::split_first);
-        let Some((mark, path)) = parts.filter(|(mark, _)| [CREATED, REMOVED, VERSIONS].contains(mark)) else {
+        let Some((mark, path)) = parts.filter(|(mark, _)| [CREATED, REMOVED, VERSIONS, EMPTIED].contains(mark)) else {
             page.damaged = true;
             continue;
         };
         let path = PathBuf::from(OsString::from_vec(path.to_vec()));
         match *mark {
             VERSIONS => page.has_versions = true,
+            EMPTIED => page.emptied = true,
             _ if !concerns(&path) => {}
             CREATED => page.created.push(path),
             _ => page.removed.push(path),
         }
     }
     page
+}
+
+/// Notes that what was in a bucket is gone, although its directory stays.
+///
+/// # Errors
+/// Those of the state directory.
+pub fn note_emptied(state: &StateDir, mirror: &Mirror, bucket: Bucket) -> io::Result<()> {
+    Journal::begin(state, mirror, bucket)?.line(EMPTIED, Path::new(""))
 }
 
 /// Forgets what is known of buckets that are `gone`.

@@ -4,9 +4,10 @@
 //! setting the clock back. What was deleted has changed its directory. What was moved here may hold anything: a directory
 //! that was not known under this name is taken for new, with everything in it.
 
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, FileType, Stat};
@@ -101,6 +102,17 @@ pub struct Changes {
     pub dirty: DirtySet,
     /// The directories that there are.
     pub directories: Directories,
+    /// Regular files among what changed, or in directories that are new here, whose modification time was set by somebody: it
+    /// does not tell whether their content is what it was. Of very many, only some.
+    pub suspects: Vec<PathBuf>,
+}
+
+/// More files with a time that somebody has set are not compared by content: all of them would have to be read on both sides.
+const MOST_SUSPECTS: usize = 65_536;
+
+/// A write sets both times to the same moment; whoever sets one of them sets the other to the present.
+fn time_was_set(kind: FileType, stat: &Stat) -> bool {
+    kind == FileType::RegularFile && (stat.st_mtime, stat.st_mtime_nsec) != (stat.st_ctime, stat.st_ctime_nsec)
 }
 
 /// Finds what changed at or after `since` (a ctime), given the directories that there were.
@@ -111,6 +123,13 @@ pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories) -> io::Res
     let dirty = Mutex::new(DirtySet::new(MOST_SINGLE_CHANGES));
     let mark = |path: &Path, mark| dirty.lock().unwrap_or_else(PoisonError::into_inner).mark(path, mark);
     let collector = Collector::default();
+    let (suspects, new) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let note = |list: &Mutex<Vec<PathBuf>>, path: PathBuf| {
+        let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.len() < MOST_SUSPECTS {
+            list.push(path);
+        }
+    };
     let changed = |stat: &Stat| (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or_default()) >= since;
     if changed(&rustix::fs::statat(CWD, reach.root, AtFlags::empty())?) {
         mark(Path::new(""), Mark::Shallow);
@@ -122,16 +141,38 @@ pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories) -> io::Res
         }
         let path = || entry.path.join(std::ffi::OsStr::from_bytes(entry.name.to_bytes()));
         match rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
-            _ if is_dir && !known.contains(number(entry)) => mark(&path(), Mark::Deep),
-            Ok(stat) if changed(&stat) => mark(&path(), if is_dir { Mark::Shallow } else { Mark::Path }),
+            _ if is_dir && !known.contains(number(entry)) => {
+                mark(&path(), Mark::Deep);
+                note(&new, path());
+            }
+            Ok(stat) if changed(&stat) => {
+                mark(&path(), if is_dir { Mark::Shallow } else { Mark::Path });
+                if time_was_set(entry.kind, &stat) {
+                    note(&suspects, path());
+                }
+            }
             // It was removed in the meantime, if it is not another error, which comparing it will show.
             Ok(_) | Err(Errno::NOENT) => {}
             Err(_) => mark(&path(), Mark::Path),
         }
         0
     })?;
+    let [mut suspects, new] = [suspects, new].map(|list| list.into_inner().unwrap_or_else(PoisonError::into_inner));
+    for dir in new {
+        // Those in it are new as well, and come by themselves.
+        for entry in fs::read_dir(reach.root.join(&dir)).into_iter().flatten().flatten() {
+            let stat = rustix::fs::statat(CWD, entry.path(), AtFlags::SYMLINK_NOFOLLOW);
+            let is_suspect = stat.is_ok_and(|stat| time_was_set(FileType::from_raw_mode(stat.st_mode), &stat));
+            if is_suspect && suspects.len() < MOST_SUSPECTS {
+                suspects.push(dir.join(entry.file_name()));
+            }
+        }
+    }
+    suspects.retain(|path| !reach.excludes.excludes_entry(path, false));
+    suspects.sort();
+    suspects.dedup();
     let dirty = dirty.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Changes { census, dirty, directories: collector.finish() })
+    Ok(Changes { census, dirty, directories: collector.finish(), suspects })
 }
 
 #[cfg(test)]
@@ -139,7 +180,6 @@ mod tests {
     use super::*;
     use crate::tree::exclude::Excludes;
     use proptest::prelude::*;
-    use std::fs;
 
     proptest! {
         #[test]

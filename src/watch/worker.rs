@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 
 use super::batch::{Batch, Occasion};
-use super::progress::{Cure, Progress};
+use super::progress::{Cure, FIRST_RETRY, Progress};
 use super::queue::{Queue, Wake};
 use crate::config::settings::Watch;
 use crate::executor::{Executor, Mode, Tally};
@@ -68,6 +68,8 @@ pub(super) struct Worker<'a> {
 
 /// How often a running pass is looked for, and a root that is not the watched one.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often what fails is tried once more at the end.
+const LAST_RETRIES: u32 = 3;
 /// How often the stamp is moved on at most.
 const STAMP_EVERY: Duration = Duration::from_secs(5);
 
@@ -162,7 +164,7 @@ impl Worker<'_> {
     /// Sends everything that is left: what failed once more, what a lost endpoint did not get until the time is over.
     fn drain(&mut self, progress: &mut Progress) {
         let deadline = Instant::now() + self.drain_timeout;
-        let mut retried = false;
+        let mut retries = 0;
         while progress.caught_up() && !self.children.is_closed() && Instant::now() < deadline {
             if !progress.again.is_empty() && self.pass_is_running() {
                 self.children.pause(LOOK_AGAIN / 5);
@@ -170,7 +172,12 @@ impl Worker<'_> {
             }
             let mut batch = progress.take_in(self.queue.take());
             batch.merge(&progress.again.take());
-            if !std::mem::replace(&mut retried, true) {
+            if retries < LAST_RETRIES && !progress.retry.is_empty() {
+                if retries > 0 {
+                    // What fails at once may not fail a moment later: a file that was being replaced.
+                    self.children.pause(FIRST_RETRY.min(deadline.saturating_duration_since(Instant::now())));
+                }
+                retries += 1;
                 batch.merge(&progress.take_retry());
             }
             if batch.is_empty() {

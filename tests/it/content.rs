@@ -87,3 +87,58 @@ fn many_versions_of_one_size_and_time_are_all_mirrored() {
     running.terminate().signal(Signal::TERM);
     assert_eq!(history(&daemon).len(), 11);
 }
+
+#[test]
+fn what_was_replaced_under_the_same_size_and_time_while_no_watch_ran_is_mirrored() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let source = |name: &str| place.source().join(name);
+    for name in ["d/killed", "d/plain", "moved/f", "moved/sub/g"] {
+        fs::create_dir_all(source(name).parent().unwrap()).unwrap();
+        fs::write(source(name), "old").unwrap();
+        age(&source(name));
+    }
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    running.kill();
+    fs::write(source("d/killed"), "new").unwrap();
+    age(&source("d/killed"));
+    // Another directory with the same names, sizes and times.
+    fs::remove_dir_all(source("moved")).unwrap();
+    let outside = place.dir.path().join("moved");
+    for name in ["f", "sub/g"] {
+        fs::create_dir_all(outside.join(name).parent().unwrap()).unwrap();
+        fs::write(outside.join(name), "new").unwrap();
+        age(&outside.join(name));
+    }
+    fs::rename(&outside, source("moved")).unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("comparing what changed since the last time", LATER);
+    running.wait_for_log("caught up", LATER);
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn what_is_written_in_a_directory_just_after_it_was_renamed_is_mirrored() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let source = |name: &str| place.source().join(name);
+    fs::create_dir(source("d0")).unwrap();
+    for name in 0..20 {
+        fs::write(source("d0").join(name.to_string()), "000").unwrap();
+        age(&source("d0").join(name.to_string()));
+    }
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    for round in 1..10 {
+        let dir = source(&format!("d{round}"));
+        fs::rename(source(&format!("d{}", round - 1)), &dir).unwrap();
+        for name in 0..20 {
+            fs::write(dir.join(name.to_string()), format!("{round:03}")).unwrap();
+            age(&dir.join(name.to_string()));
+        }
+        wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    }
+    running.terminate().signal(Signal::TERM);
+}

@@ -501,3 +501,104 @@ fn what_cannot_be_put_there_is_said_with_what_to_do() {
     fs::write(journal.path(), "=\0+new").unwrap();
     it.restore(&["f", "--at", &bucket]).code(0).stderr_has(&format!("the journal of bucket {bucket} is damaged"));
 }
+
+#[test]
+fn a_rename_is_undone_as_a_whole_by_the_bucket_that_is_listed() {
+    let it = Restoring::simple();
+    it.write("big/f", "data");
+    it.write("kept", "k");
+    let running = it.watch();
+    let before = picture(&it.place.source());
+    fs::rename(it.source("big"), it.source("renamed")).unwrap();
+    wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+    let days = it.daemon.module_path().join("history-backup/name");
+    let buckets = walkdir::WalkDir::new(&days).min_depth(2).max_depth(2).into_iter().map(Result::unwrap);
+    let buckets: Vec<String> =
+        buckets.map(|entry| entry.path().strip_prefix(&days).unwrap().display().to_string()).collect();
+    let [bucket] = &buckets[..] else { panic!("{buckets:?}") };
+    assert_same(&before, &it.at(bucket), "before the rename");
+}
+
+#[test]
+fn a_bucket_that_was_emptied_is_no_moment() {
+    let it = Restoring::with_a_bucket_per_batch();
+    for text in ["v1", "v2 ", "v3  "] {
+        it.write("x", text);
+        it.pass();
+    }
+    let last = it.buckets().last().unwrap().clone();
+    let day = it.daemon.module_path().join("history-backup/name").join(&last[..10]);
+    fs::create_dir(day.join("notes")).unwrap();
+    let state = it.state();
+    Sersync::new(&["prune-history", "--keep-days", "0", "-c"]).arg(&it.config).state_dir(&state).run().code(0);
+    it.restore(&["x", "--at", &last]).code(1).stderr_has("there is no such bucket, or not any more");
+    it.restore(&["x", "--at", &last[..10]]).code(1).stderr_has("does not reach back");
+}
+
+#[test]
+fn a_history_that_is_in_the_future_is_not_read_by_the_wrong_clock() {
+    let it = Restoring::simple();
+    it.write("x", "old");
+    let pass = |zone: &str| {
+        let command = Sersync::new(&["full-sync", "-c"]).arg(&it.config).state_dir(&it.state());
+        command.env("TZ", zone).run().code(0)
+    };
+    pass("XXX-8");
+    it.write("x", "new one");
+    pass("XXX-8");
+    let time = chrono::Utc::now().to_rfc3339();
+    // Times are told to the second.
+    wait_for("the next second", LATER, || chrono::Utc::now().to_rfc3339()[..19] != time[..19]);
+    it.write("x", "the third");
+    pass("XXX-8");
+    let restore = |zone: &str| {
+        let command = Sersync::new(&["restore", "-c"]).arg(&it.config).state_dir(&it.state()).args(&["name", "x"]);
+        command.args(&["--at", &time, "--to"]).arg(it.out()).env("TZ", zone).run()
+    };
+    restore("XXX0").code(4).stderr_has("does TZ name the time zone of the host that wrote it?");
+    restore("XXX-8").code(0);
+    assert_eq!(fs::read_to_string(it.out().join("x")).unwrap(), "new one");
+}
+
+#[test]
+fn what_is_in_no_bucket_is_said_and_a_journal_without_a_word_is_damaged() {
+    let it = Restoring::simple();
+    it.write("x", "old");
+    it.pass();
+    it.write("x", "new one");
+    it.write("y", "new");
+    let bucket = it.pass();
+    let history = it.daemon.module_path().join("history-backup/name");
+    // What the original kept on the day of the change.
+    fs::write(history.join(&bucket[..10]).join("gone"), "by bash").unwrap();
+    it.restore(&["x", "--at", &bucket]).code(0).stderr_has("1 name in the history, in no bucket, were not looked into");
+    let find = Sersync::new(&["history", "find", "name", "gone", "-c"]).arg(&it.config).state_dir(&it.state()).run();
+    find.code(0).stderr_has("1 name in no bucket were not looked into");
+    let journals = walkdir::WalkDir::new(it.state().join("journal")).into_iter().map(Result::unwrap);
+    let journal = journals.filter(|entry| entry.path().ends_with(&bucket)).last().unwrap().into_path();
+    fs::write(&journal, "").unwrap();
+    let out = it.out();
+    it.restore(&["x", "--at", &bucket, "--to", out.to_str().unwrap()]).code(0).stderr_has("is damaged");
+    fs::remove_file(&journal).unwrap();
+    fs::create_dir(&journal).unwrap();
+    let out = out.join("again");
+    it.restore(&["x", "--at", &bucket, "--to", out.to_str().unwrap()]).code(0).stderr_has("is damaged");
+}
+
+#[test]
+fn a_target_in_the_history_of_another_is_refused() {
+    let it = Restoring::simple();
+    let history = it.place.dir.path().join("target/history-backup/name");
+    fs::create_dir_all(history.join("2026-11-20/140000/x")).unwrap();
+    it.write("x", "x");
+    let to = history.parent().unwrap().join("name");
+    Sersync::new(&["full-sync", "--from"])
+        .arg(it.place.source())
+        .arg("--to")
+        .arg(&to)
+        .run()
+        .code(4)
+        .stderr_has("history");
+    assert!(history.join("2026-11-20/140000/x").exists());
+}

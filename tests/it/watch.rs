@@ -530,6 +530,60 @@ fn on_hangup_it_goes_on_with_the_configuration_as_it_is_then() {
 }
 
 #[test]
+fn a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    fs::write(place.source().join("f"), "1").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let running = without_terminal(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    // The source is empty for a moment.
+    fs::rename(place.source().join("f"), place.dir.path().join("f")).unwrap();
+    running.signal(Signal::HUP);
+    running.wait_for_log("the settings stay as they were", LATER);
+    fs::rename(place.dir.path().join("f"), place.source().join("f")).unwrap();
+    // Another watch waits for the lock, and may get it.
+    let other = watch(&place, &config).args(&["--lock-wait", "1h"]).spawn();
+    running.signal(Signal::HUP);
+    running.wait_for_log("beginning anew", LATER);
+    drop(other);
+    fs::write(place.source().join("f"), "22").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
+    let bounded = Sersync::of("setsid", &[env!("CARGO_BIN_EXE_sersync"), "watch", "--for", "1h", "-v", "-c"]);
+    let bounded = bounded.arg(&config).state_dir(&place.dir.path().join("state")).spawn();
+    bounded.wait_for_log("caught up", LATER);
+    bounded.signal(Signal::HUP);
+    bounded.wait_for_log("a run that ends by itself is not begun anew", LATER);
+    bounded.terminate().signal(Signal::TERM);
+}
+
+/// What is left out as a directory only is mirrored as a file, and goes as one.
+#[test]
+fn a_file_with_the_name_of_an_excluded_directory_is_deleted() {
+    for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
+        let (daemon, place) = (Rsyncd::builder().version(version).start(), Place::new());
+        fs::create_dir(place.source().join("d")).unwrap();
+        for path in ["d/logs", "d/cache", "logs", "stays"] {
+            fs::write(place.source().join(path), path).unwrap();
+        }
+        let config = quick(&place, &[&daemon], "exclude = ['cache/', 'logs/']\n");
+        let running = watch(&place, &config).spawn();
+        running.wait_for_log("caught up", LATER);
+        fs::create_dir(mirror(&daemon).join("cache")).unwrap();
+        for path in ["d/logs", "d/cache", "logs"] {
+            fs::remove_file(place.source().join(path)).unwrap();
+        }
+        fs::create_dir(place.source().join("d/cache")).unwrap();
+        fs::write(place.source().join("d/cache/c"), "left out").unwrap();
+        wait_for("the deletions", LATER, || {
+            ["d/logs", "d/cache", "logs"].iter().all(|path| !mirror(&daemon).join(path).exists())
+        });
+        assert!(mirror(&daemon).join("cache").exists(), "what is excluded stays");
+        running.terminate().signal(Signal::TERM);
+    }
+}
+
+#[test]
 fn what_is_excluded_stays_when_its_directory_is_deleted_live() {
     for version in Version::ALL.into_iter().filter(|version| version.is_here()) {
         let daemon = Rsyncd::builder().version(version).start();

@@ -40,8 +40,13 @@ pub(super) fn run(cli: &Cli, args: &HistoryFindArgs) -> Result<End> {
     let setup = setup::prepare(cli, &selection)?;
     let answers = Answers::of(&setup, |remote| ask(remote, &pattern))?;
     let mut found: Vec<(&Version, Unit, &str)> = Vec::new();
-    for (summary, units) in &answers.all {
-        for (unit, versions) in units.iter().flatten() {
+    for (summary, answer) in &answers.all {
+        let Some((units, foreign)) = answer else { continue };
+        if *foreign > 0 {
+            let names = text::count(*foreign, "name");
+            warn!("{}: {names} in no bucket were not looked into; sersync history list names them", summary.mirror);
+        }
+        for (unit, versions) in units {
             found.extend(versions.iter().map(|version| (version, *unit, summary.mirror.as_str())));
         }
     }
@@ -62,8 +67,8 @@ pub(super) fn run(cli: &Cli, args: &HistoryFindArgs) -> Result<End> {
     Ok(end)
 }
 
-/// What each bucket has.
-type Found = Vec<(Unit, Vec<Version>)>;
+/// What each bucket has, and how many names are in none.
+type Found = (Vec<(Unit, Vec<Version>)>, usize);
 
 fn ask(remote: &mut Remote<'_>, pattern: &Pattern) -> Result<(Found, Outcome), Outcome> {
     let mut listed = remote.list(&pattern.place(), |versions: &mut Vec<Version>, _, path, entry| {
@@ -74,7 +79,7 @@ fn ask(remote: &mut Remote<'_>, pattern: &Pattern) -> Result<(Found, Outcome), O
         }
     })?;
     let outcome = listed.outcome();
-    Ok((listed.units, outcome))
+    Ok(((listed.units, listed.foreign.len()), outcome))
 }
 
 fn word(kind: Kind) -> &'static str {

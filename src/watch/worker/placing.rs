@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use log::{debug, warn};
 use walkdir::WalkDir;
@@ -26,6 +27,8 @@ use crate::state::links;
 
 /// What an entry of a directory counts for, in bytes, beside its data.
 const ENTRY: u64 = 1 << 10;
+/// For so long before the last push a change may not have been told of.
+const MOVING: Duration = Duration::from_secs(2);
 /// More placements than this are not made for one batch.
 const MOST: usize = 50;
 /// With more paths to be left out a directory is sent.
@@ -68,6 +71,8 @@ impl Worker<'_> {
         if !parents.is_empty() {
             tally.add(self.executor.run_carefully(parents, &self.patterns, &|c, p| on_item(mirror, c, p)).1);
         }
+        // What is new and what is removed for it is to be undone together.
+        self.executor.use_new_bucket();
         for (placement, _) in placements {
             if matches!(&placement, Placement::Directory { to, .. } if !probe::is_absent(mirror, self.children, to)) {
                 debug!("{mirror}: {} is there already, so it is compared", text::path(placement.to()));
@@ -81,6 +86,25 @@ impl Worker<'_> {
             }
         }
         if linked.is_empty() { Names::One } else { Names::PerhapsTwo }
+    }
+
+    /// Suspects what changed in directories that were renamed: while a directory moves, inotify may not tell what happens in it.
+    pub(super) fn suspect_what_is_recent(&self, progress: &mut Progress) {
+        let root = self.executor.root();
+        let since = progress.pushed.checked_sub(MOVING).unwrap_or(progress.pushed);
+        let since =
+            since.duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        let moved: Vec<PathBuf> = progress.moves.all().into_iter().map(|it| it.to.clone()).collect();
+        for dir in moved.iter().filter(|dir| there(root, dir).is_some_and(|meta| meta.is_dir())) {
+            let entries = WalkDir::new(root.join(dir)).min_depth(1).into_iter().flatten();
+            for entry in entries.filter(|entry| entry.file_type().is_file()) {
+                if entry.metadata().is_ok_and(|meta| meta.ctime() >= since)
+                    && let Ok(path) = entry.path().strip_prefix(root)
+                {
+                    progress.suspects.add(path);
+                }
+            }
+        }
     }
 
     /// What is worth placing and can be, each with the old names to which its files will be linked.

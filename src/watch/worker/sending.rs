@@ -135,6 +135,7 @@ impl Worker<'_> {
         if progress.names == Names::One {
             progress.names = self.place(progress, batch, &mut before);
         }
+        self.suspect_what_is_recent(progress);
         let plan = self.plan(progress, batch);
         let sent = Mutex::new(BTreeSet::new());
         let (mut outcome, mut tally) = self.executor.run(&plan, &self.patterns, &|change, path| {
@@ -185,7 +186,7 @@ impl Worker<'_> {
     fn compare_contents(&mut self, progress: &Progress, sent: &BTreeSet<PathBuf>) -> (Outcome, Tally) {
         let (excludes, root) = (&self.excludes, self.executor.root());
         let mut left = progress.suspects.left(sent, root, progress.pushed);
-        left.retain(|path| !excludes.excludes_entry(path, false));
+        left.retain(|path| !excludes.excludes(path, false));
         let is_there = |dir: &&PathBuf| {
             fs::symlink_metadata(root.join(dir)).is_ok_and(|meta| meta.is_dir()) && !excludes.excludes(dir, true)
         };
