@@ -1,11 +1,15 @@
 //! Event sources: they turn what the kernel reports into "this path is dirty", and nothing more.
 //!
-//! Each source has a thread that reads events and does no file-system work, so that the kernel's queue is emptied as
-//! fast as it fills, and one that looks at directories. Both end when the source is stopped.
+//! There are two interfaces of the kernel for that, fanotify and inotify, behind one trait (`session.rs`). Each source has a
+//! thread that reads events and does no file-system work, so that the kernel's queue is emptied as fast as it fills, and one
+//! that looks at directories. Both end when the source is stopped.
 
-pub mod inotify;
+mod fanotify;
+mod inotify;
 mod mounts;
-pub mod tree;
+mod recovery;
+mod session;
+pub mod source;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -66,10 +70,9 @@ impl Waker {
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Sleeps on from now on, until it is woken again.
-    fn reset(&self) {
-        // That there is nothing to be read is as good.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    /// Sleeps on from now on, until it is woken again; tells whether it was.
+    fn reset(&self) -> bool {
+        rustix::io::read(&self.0, &mut [0; 8]).is_ok()
     }
 }
 

@@ -8,10 +8,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use log::{info, warn};
+
+use crate::config::settings::Source;
+use crate::report::text;
+
 /// The mount points below a directory.
 #[derive(Debug)]
 pub(super) struct Mounts {
-    /// Polled for `PRI`, it wakes whoever waits when something is mounted or unmounted (proc(5)).
     table: File,
     root: PathBuf,
     below: BTreeSet<PathBuf>,
@@ -23,7 +27,7 @@ impl Mounts {
     /// # Errors
     /// When the kernel's table cannot be read.
     pub(super) fn below(root: &Path) -> io::Result<Mounts> {
-        let table = File::open("/proc/self/mountinfo")?;
+        let table = table()?;
         let mut mounts = Mounts { table, root: root.canonicalize()?, below: BTreeSet::new() };
         mounts.changes()?;
         Ok(mounts)
@@ -50,12 +54,40 @@ impl Mounts {
     pub(super) fn has(&self, path: &Path) -> bool {
         self.below.contains(path)
     }
+
+    /// All places where something is mounted, relative to the root.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
+        self.below.iter().map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Says what changed at a place, and whether it has to be looked at.
+    pub(super) fn matters(&self, source: &Source, path: &Path) -> bool {
+        let shown = text::path(&source.path.join(path));
+        if self.has(path) {
+            info!("source `{}`: a file system was mounted at {shown}", source.name);
+        } else if source.one_file_system {
+            info!("source `{}`: a file system was unmounted from {shown}", source.name);
+        } else {
+            // That it is empty now does not mean that anything was deleted.
+            warn!("source `{}`: a file system was unmounted from {shown}; its mirror stays", source.name);
+            return false;
+        }
+        true
+    }
 }
 
 impl AsFd for Mounts {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.table.as_fd()
     }
+}
+
+/// The kernel's table. Polled for `PRI`, it wakes whoever waits when something is mounted or unmounted (proc(5)).
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn table() -> io::Result<File> {
+    File::open("/proc/self/mountinfo")
 }
 
 /// The fifth field of each line, in which blanks and backslashes are written as octal numbers (proc(5)).

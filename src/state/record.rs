@@ -50,9 +50,17 @@ impl Moment {
         let passed = now.uptime - self.uptime;
         by_clock >= 0 && (self.boot != now.boot || by_clock >= passed - CLOCK_SLACK)
     }
+
+    /// The ctime from which on something may have changed since this moment. The kernel's clock for files is behind the
+    /// real one by up to a tick, and a clock may have been corrected a little.
+    #[must_use]
+    pub fn in_files(&self) -> (i64, i64) {
+        let time = self.time - TimeDelta::milliseconds(2 * CLOCK_SLACK);
+        (time.timestamp(), time.timestamp_subsec_nanos().into())
+    }
 }
 
-/// How far the clock may be corrected without having been set back, in milliseconds. [`Record::since`] looks back farther.
+/// How far the clock may be corrected without having been set back, in milliseconds. [`Moment::in_files`] looks back farther.
 const CLOCK_SLACK: i64 = 1_000;
 
 /// The last pass over a mirror that did everything.
@@ -142,12 +150,10 @@ impl Record {
         }
     }
 
-    /// The ctime from which on something may have changed since the stamp. The kernel's clock for files is behind the
-    /// real one by up to a tick, and a clock may have been corrected a little.
+    /// The ctime from which on something may have changed since the stamp.
     #[must_use]
     pub fn since(&self) -> (i64, i64) {
-        let time = self.stamp.time - TimeDelta::milliseconds(2 * CLOCK_SLACK);
-        (time.timestamp(), time.timestamp_subsec_nanos().into())
+        self.stamp.in_files()
     }
 
     /// Remembers it, in the place of what was remembered before. At any moment one of the two is complete.

@@ -71,10 +71,6 @@ fn number(entry: &Entry<'_>) -> u64 {
 /// Whether the times of what is there come from this machine's clock, so that a moment of this clock can be compared with
 /// them.
 #[must_use]
-#[allow(
-    clippy::cast_sign_loss,
-    reason = "the type is a number of 32 or 64 bits with or without a sign, by architecture"
-)]
 pub fn can_tell(root: &Path) -> bool {
     /// NFS, SMB, CIFS, SMB2, FUSE, 9p, AFS, Ceph, Coda, Lustre (statfs(2), `linux/magic.h`).
     const REMOTE: [u64; 10] = [
@@ -89,8 +85,7 @@ pub fn can_tell(root: &Path) -> bool {
         0x7375_7245,
         0x0bd0_0bd0,
     ];
-    let kind = |stat: rustix::fs::StatFs| stat.f_type as u64 & 0xffff_ffff;
-    rustix::fs::statfs(root).map(kind).is_ok_and(|kind| !REMOTE.contains(&kind))
+    super::file_system_kind(root).is_some_and(|kind| !REMOTE.contains(&kind))
 }
 
 /// What a scan found.
@@ -175,6 +170,43 @@ pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories) -> io::Res
     Ok(Changes { census, dirty, directories: collector.finish(), suspects })
 }
 
+/// Finds what changed at or after `since` (a ctime) at and below these directories, which do not lie in one another, when
+/// it is not known which directories there were. Who moves a directory changes it and the one in which it arrives: where
+/// both changed, it is taken for new, with everything in it.
+///
+/// # Errors
+/// When one of the directories cannot be read.
+pub fn scan_by_times(reach: Reach<'_>, since: (i64, i64), below: &[PathBuf]) -> io::Result<DirtySet> {
+    let dirty = Mutex::new(DirtySet::new(MOST_SINGLE_CHANGES));
+    let mark = |path: &Path, mark| dirty.lock().unwrap_or_else(PoisonError::into_inner).mark(path, mark);
+    let changed = |stat: &Stat| (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or_default()) >= since;
+    for path in below {
+        let follow = if path.as_os_str().is_empty() { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        match rustix::fs::statat(CWD, reach.root.join(path), follow) {
+            Ok(stat) if changed(&stat) => mark(path, Mark::Shallow),
+            // Of one that was removed the directory above knows.
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    walk::census_below(reach, below, &|entry| {
+        let is_dir = entry.kind == FileType::Directory;
+        let path = || entry.path.join(std::ffi::OsStr::from_bytes(entry.name.to_bytes()));
+        match rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if !changed(&stat) => {}
+            Ok(_) if is_dir => {
+                let stayed = rustix::fs::fstat(entry.dir).is_ok_and(|above| !changed(&above));
+                mark(&path(), if stayed { Mark::Shallow } else { Mark::Deep });
+            }
+            Err(Errno::NOENT) => {}
+            // What cannot be looked at is an error that comparing it will show.
+            Ok(_) | Err(_) => mark(&path(), Mark::Path),
+        }
+        0
+    })?;
+    Ok(dirty.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,5 +245,44 @@ mod tests {
         let everything = scan(reach, (0, 0), &after.directories).unwrap();
         assert_eq!(everything.dirty.root().mark(), Some(Mark::Shallow));
         assert_eq!(after.census.directories.len(), 7);
+    }
+
+    #[test]
+    fn without_a_list_what_may_have_arrived_is_new_and_all_else_is_one_level() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        for path in ["root/a/b/c", "root/quiet/q", "outside/in/deep"] {
+            fs::create_dir_all(at(path)).unwrap();
+        }
+        fs::write(at("root/a/b/c/f"), "f").unwrap();
+        let excludes = Excludes::default();
+        let root = at("root");
+        let reach = Reach { root: &root, excludes: &excludes, longest_directory: 3000, device: None };
+        let whole = [PathBuf::new()];
+        // Until the clock of files is past everything that was made above.
+        let ctime =
+            |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_ctime, stat.st_ctime_nsec.cast_signed())).unwrap();
+        let since = loop {
+            fs::write(at("clock"), "").unwrap();
+            if ctime(&at("clock")) > ctime(&at("root/a/b/c/f")) {
+                break ctime(&at("clock"));
+            }
+        };
+        assert!(scan_by_times(reach, since, &whole).unwrap().is_empty());
+        fs::write(at("root/a/b/c/f"), "ff").unwrap();
+        fs::write(at("root/a/b/g"), "g").unwrap();
+        fs::rename(at("outside/in"), at("root/a/b/in")).unwrap();
+        let found = scan_by_times(reach, since, &whole).unwrap();
+        let mut expected = DirtySet::new(100);
+        for (path, mark) in [("a/b", Mark::Shallow), ("a/b/in", Mark::Deep), ("a/b/c/f", Mark::Path)] {
+            expected.mark(Path::new(path), mark);
+        }
+        assert_eq!(format!("{:?}", found.root()), format!("{:?}", expected.root()));
+        // Of two directories that are looked at, the rest is not.
+        let below = ["quiet", "a/b/c"].map(PathBuf::from);
+        let found = scan_by_times(reach, since, &below).unwrap();
+        let mut expected = DirtySet::new(100);
+        expected.mark(Path::new("a/b/c/f"), Mark::Path);
+        assert_eq!(format!("{:?}", found.root()), format!("{:?}", expected.root()));
     }
 }

@@ -22,6 +22,16 @@ const LONGEST_NAME: usize = 256;
 /// What is left for the place of a daemon's module on its host, which nobody tells us.
 const MODULE_ROOT: usize = 256;
 
+/// The number that the kernel has for this kind of file system (statfs(2), `linux/magic.h`).
+#[must_use]
+#[allow(
+    clippy::cast_sign_loss,
+    reason = "the type is a number of 32 or 64 bits with or without a sign, by architecture"
+)]
+pub fn file_system_kind(dir: &Path) -> Option<u64> {
+    rustix::fs::statfs(dir).ok().map(|stat| stat.f_type as u64 & 0xffff_ffff)
+}
+
 /// How far a mirror reaches into its source: where that starts, what is left out, and where it ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach<'a> {

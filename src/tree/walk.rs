@@ -123,11 +123,24 @@ const BUFFER: usize = 32 * 1024;
 /// # Errors
 /// When the root cannot be read. What cannot be read below it is noted in the census.
 pub fn census(reach: Reach<'_>, visit: &Visit<'_>) -> io::Result<Census> {
+    census_below(reach, &[PathBuf::new()], visit)
+}
+
+/// The same, at and below these directories only, which come first and do not lie in one another. Their paths are their
+/// names.
+///
+/// # Errors
+/// When the root cannot be read.
+pub fn census_below(reach: Reach<'_>, below: &[PathBuf], visit: &Visit<'_>) -> io::Result<Census> {
     let root = open(CWD, reach.root, OFlags::empty())?;
     let device = rustix::fs::fstat(&root)?.st_dev;
     let walk = Walk { reach, root, visit, census: Mutex::default() };
-    walk.lock().directories.push(Directory::new(0, OsStr::new("")));
-    rayon::scope(|scope| walk.directory(scope, 0, Path::new(""), device));
+    walk.lock().directories.extend(below.iter().map(|path| Directory::new(0, path.as_os_str())));
+    rayon::scope(|scope| {
+        for (index, path) in (0..).zip(below) {
+            walk.directory(scope, index, path, device);
+        }
+    });
     let mut census = walk.census.into_inner().unwrap_or_else(PoisonError::into_inner);
     if reach.stays_on_one_device() {
         census.forget_mounts();

@@ -27,7 +27,7 @@ use anyhow::{Context, Result};
 use log::{error, info};
 
 use crate::config::settings::{Settings, Source};
-use crate::events::inotify::Inotify;
+use crate::events::source::EventSource;
 use crate::executor::{Executor, Mode};
 use crate::exit::{Exit, Failure};
 use crate::guard::EmptySource;
@@ -163,7 +163,12 @@ impl Engine<'_> {
     }
 
     /// One event source per source tree, which delivers to all its mirrors.
-    fn start_sources(&self, mirrors: &[Mirror], queues: &[Arc<Queue>], tell: &Sender<News>) -> Result<Vec<Inotify>> {
+    fn start_sources(
+        &self,
+        mirrors: &[Mirror],
+        queues: &[Arc<Queue>],
+        tell: &Sender<News>,
+    ) -> Result<Vec<EventSource>> {
         let mut by_source: BTreeMap<&str, (&Arc<Source>, Vec<Arc<Queue>>)> = BTreeMap::new();
         for (mirror, queue) in mirrors.iter().zip(queues) {
             by_source.entry(&mirror.source.name).or_insert((&mirror.source, Vec::new())).1.push(Arc::clone(queue));
@@ -171,7 +176,7 @@ impl Engine<'_> {
         let start = |(source, queues): (&Arc<Source>, Vec<Arc<Queue>>)| {
             let excludes = compiled(&self.real_time_patterns(source)?)?;
             let sink = Arc::new(ToQueues::new(queues.clone(), tell.clone()));
-            let events = Inotify::start(Arc::clone(source), excludes, sink)
+            let events = EventSource::start(Arc::clone(source), self.settings.watch.backend, excludes, sink)
                 .with_context(|| format!("source `{}`: its event source cannot be started", source.name))?;
             for queue in &queues {
                 queue.set_waker(events.waker());
@@ -195,7 +200,7 @@ impl Engine<'_> {
         Ok(patterns)
     }
 
-    fn control(&self, sources: &[Inotify], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
+    fn control(&self, sources: &[EventSource], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
         let mut service = Service::new(sources.len(), queues.len());
         let mut outcome = Outcome { exits: Vec::new(), signal: None, reload: false };
         let end = self.bounds.run_for.map(|time| Instant::now() + time);
@@ -224,8 +229,8 @@ impl Engine<'_> {
             Service::ending();
         }
         let deadline = Instant::now() + drain;
-        sources.iter().for_each(Inotify::stop);
-        while !sources.iter().all(Inotify::is_finished) && Instant::now() < deadline {
+        sources.iter().for_each(EventSource::stop);
+        while !sources.iter().all(EventSource::is_finished) && Instant::now() < deadline {
             service.alive();
             thread::sleep(TICK);
         }

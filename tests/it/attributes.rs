@@ -11,9 +11,15 @@ use rustix::process::Signal;
 use crate::full_sync::{Place, history};
 use crate::parallel::large_tree;
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::events::for_each_source;
 use crate::support::sersync::{Sersync, config};
 use crate::support::tree::{Comparer, assert_same, wait_until_same};
 use crate::support::{SOON, skip, wait_for};
+
+for_each_source! {
+    watch_keeps_the_content_of_links_and_the_next_pass_their_identity,
+    extended_attributes_are_kept_when_asked_for,
+}
 
 fn configured(place: &Place, daemon: &Rsyncd, rsync: &str) -> PathBuf {
     let text = format!(
@@ -110,7 +116,6 @@ fn names_that_are_a_link_no_longer_stay_one_file_until_one_of_them_changes() {
 }
 
 /// In real time rsync sees the links among the paths of one batch only; the next comparison of everything sees all.
-#[test]
 fn watch_keeps_the_content_of_links_and_the_next_pass_their_identity() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -140,7 +145,6 @@ fn watch_keeps_the_content_of_links_and_the_next_pass_their_identity() {
     Comparer::new().hard_links().assert_same(&source, &mirror);
 }
 
-#[test]
 fn extended_attributes_are_kept_when_asked_for() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();

@@ -8,10 +8,25 @@ use rustix::process::Signal;
 
 use crate::full_sync::{Place, history};
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::events::for_each_source;
 use crate::support::sersync::{Running, Sersync};
 use crate::support::tree::wait_until_same;
 use crate::support::{SOON, fixture, wait_for};
 use crate::watch::{LATER, mirror, quick, watch};
+
+for_each_source! {
+    beside_a_pass_files_are_sent_at_once_and_directories_when_it_is_over,
+    beside_a_pass_files_are_sent_at_once_and_directories_when_it_is_over_with_debian_12,
+    a_pass_begins_when_the_batch_that_is_being_sent_has_arrived,
+    a_pass_leaves_the_unfinished_transfers_of_watch_alone,
+    a_pass_beside_it_does_not_undo_what_it_sends,
+    a_file_in_the_place_of_a_directory_beside_a_pass_loses_no_version,
+    a_directory_in_the_place_of_a_file_beside_a_pass_loses_no_version,
+    what_a_pass_changed_is_not_put_into_the_bucket_of_before,
+    a_watch_that_waits_for_the_end_of_a_pass_sends_what_is_pending_before_it_ends,
+    a_watch_that_a_pass_kept_from_comparing_says_so,
+    a_pass_that_waits_for_watch_until_its_time_is_over_was_not_locked_out,
+}
 
 /// A watcher and a pass that takes its time, of one mirror.
 struct Both {
@@ -129,17 +144,14 @@ fn what_is_sent_while_a_pass_runs(version: Version) {
     ]);
 }
 
-#[test]
 fn beside_a_pass_files_are_sent_at_once_and_directories_when_it_is_over() {
     what_is_sent_while_a_pass_runs(Version::Installed);
 }
 
-#[test]
 fn beside_a_pass_files_are_sent_at_once_and_directories_when_it_is_over_with_debian_12() {
     what_is_sent_while_a_pass_runs(Version::Debian12);
 }
 
-#[test]
 fn a_pass_begins_when_the_batch_that_is_being_sent_has_arrived() {
     let both = Both::new(Version::Installed);
     fs::write(both.source("f"), "f").unwrap();
@@ -153,7 +165,6 @@ fn a_pass_begins_when_the_batch_that_is_being_sent_has_arrived() {
     both.end(running);
 }
 
-#[test]
 fn a_pass_leaves_the_unfinished_transfers_of_watch_alone() {
     let both = Both::new(Version::Installed);
     // What the pass has to look at last.
@@ -176,7 +187,6 @@ fn a_pass_leaves_the_unfinished_transfers_of_watch_alone() {
     both.assert_kept(&[("zzz/large", "so far")]);
 }
 
-#[test]
 fn a_pass_beside_it_does_not_undo_what_it_sends() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -202,7 +212,6 @@ fn a_pass_beside_it_does_not_undo_what_it_sends() {
     running.terminate().signal(Signal::TERM);
 }
 
-#[test]
 fn a_file_in_the_place_of_a_directory_beside_a_pass_loses_no_version() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -243,7 +252,6 @@ fn a_file_in_the_place_of_a_directory_beside_a_pass_loses_no_version() {
     }
 }
 
-#[test]
 fn a_directory_in_the_place_of_a_file_beside_a_pass_loses_no_version() {
     let both = Both::new(Version::Installed);
     let names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
@@ -272,7 +280,6 @@ fn a_directory_in_the_place_of_a_file_beside_a_pass_loses_no_version() {
     both.assert_kept(&names.iter().map(|name| (name.as_str(), name.as_str())).collect::<Vec<_>>());
 }
 
-#[test]
 fn what_a_pass_changed_is_not_put_into_the_bucket_of_before() {
     let both = Both::new(Version::Installed);
     fs::create_dir(both.source("f")).unwrap();
@@ -307,7 +314,6 @@ fn what_a_pass_changed_is_not_put_into_the_bucket_of_before() {
     both.assert_kept(&[("f/edited", "1"), ("f/edited", "edited"), ("f", "a file for a moment")]);
 }
 
-#[test]
 fn a_watch_that_waits_for_the_end_of_a_pass_sends_what_is_pending_before_it_ends() {
     let both = Both::new(Version::Installed);
     fs::write(both.source("f"), "f").unwrap();
@@ -321,7 +327,6 @@ fn a_watch_that_waits_for_the_end_of_a_pass_sends_what_is_pending_before_it_ends
     wait_until_same(&both.place.source(), &mirror(&both.daemon), SOON);
 }
 
-#[test]
 fn a_watch_that_a_pass_kept_from_comparing_says_so() {
     let both = Both::new(Version::Installed);
     fs::write(both.source("f"), "f").unwrap();
@@ -331,7 +336,6 @@ fn a_watch_that_a_pass_kept_from_comparing_says_so() {
     pass.wait(LATER).code(0);
 }
 
-#[test]
 fn a_pass_that_waits_for_watch_until_its_time_is_over_was_not_locked_out() {
     let both = Both::new(Version::Installed);
     fs::write(both.source("f"), "f").unwrap();

@@ -8,8 +8,15 @@ use rustix::process::Signal;
 use crate::full_sync::Place;
 use crate::scenarios;
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::events::for_each_source;
 use crate::support::tree::{assert_same, snapshot, wait_until_same};
 use crate::support::{SOON, fixture, wait_for};
+use crate::watch::{quick, watch};
+
+for_each_source! {
+    a_watch_starts_from_where_the_last_one_was,
+    a_watch_that_was_killed_is_followed_by_one_that_finds_what_it_had_not_sent,
+}
 
 fn every_kind_of_change_is_found(version: Version) {
     if !version.is_here() {
@@ -47,7 +54,7 @@ fn every_kind_of_change_with_debian_12() {
 }
 
 /// Waits until what was done before is older than what a scan looks back at from its stamp.
-fn let_time_pass() {
+pub(crate) fn let_time_pass() {
     let begun = std::time::Instant::now();
     wait_for("the changes to be old", SOON, || begun.elapsed().as_millis() > 2_300);
 }
@@ -116,7 +123,6 @@ fn what_it_cannot_know_it_compares() {
     }
 }
 
-#[test]
 fn a_watch_starts_from_where_the_last_one_was() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -126,7 +132,8 @@ fn a_watch_starts_from_where_the_last_one_was() {
     fs::write(place.dir.path().join("outside/moved/deep/f"), "old").unwrap();
     fs::write(place.source().join("a/b/f"), "f").unwrap();
     let mirror = daemon.module_path().join("name");
-    let watch = || place.command("watch", &daemon).arg("-v");
+    let config = quick(&place, &[&daemon], "");
+    let watch = || watch(&place, &config);
     let running = watch().spawn();
     running.wait_for_log("caught up", SOON);
     let_time_pass();
@@ -149,7 +156,6 @@ fn a_watch_starts_from_where_the_last_one_was() {
     running.terminate().signal(Signal::TERM);
 }
 
-#[test]
 fn a_watch_that_was_killed_is_followed_by_one_that_finds_what_it_had_not_sent() {
     let mut daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -159,8 +165,9 @@ fn a_watch_that_was_killed_is_followed_by_one_that_finds_what_it_had_not_sent() 
         fs::write(dir.join(number.to_string()), number.to_string()).unwrap();
     }
     let mirror = daemon.module_path().join("name");
-    let watch = |daemon: &Rsyncd| place.command("watch", daemon).arg("-v");
-    let mut running = watch(&daemon).spawn();
+    let config = quick(&place, &[&daemon], "");
+    let watch = || watch(&place, &config);
+    let mut running = watch().spawn();
     running.wait_for_log("caught up", SOON);
     for round in 0..4 {
         fs::write(place.source().join("d1/sent"), round.to_string()).unwrap();
@@ -174,7 +181,7 @@ fn a_watch_that_was_killed_is_followed_by_one_that_finds_what_it_had_not_sent() 
         running.wait_for_log("cannot be reached", SOON);
         running.kill();
         daemon.start();
-        running = watch(&daemon).spawn();
+        running = watch().spawn();
         running.wait_for_log("comparing what changed", SOON);
         running.wait_for_log("caught up", SOON);
         wait_until_same(&place.source(), &mirror, SOON);

@@ -8,9 +8,18 @@ use rustix::process::Signal;
 
 use crate::full_sync::{Place, history};
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::events::for_each_source;
 use crate::support::tree::wait_until_same;
 use crate::support::wait_for;
 use crate::watch::{LATER, mirror, quick, watch};
+
+for_each_source! {
+    what_keeps_its_size_and_time_is_mirrored_all_the_same,
+    what_keeps_its_size_and_time_is_mirrored_all_the_same_by_debian_12,
+    many_versions_of_one_size_and_time_are_all_mirrored,
+    what_was_replaced_under_the_same_size_and_time_while_no_watch_ran_is_mirrored,
+    what_is_written_in_a_directory_just_after_it_was_renamed_is_mirrored,
+}
 
 /// One time for all files.
 fn age(path: &Path) {
@@ -58,17 +67,14 @@ fn what_keeps_size_and_time_is_mirrored(version: Version) {
     assert_eq!(history.len(), 3, "{history:?}");
 }
 
-#[test]
 fn what_keeps_its_size_and_time_is_mirrored_all_the_same() {
     what_keeps_size_and_time_is_mirrored(Version::Installed);
 }
 
-#[test]
 fn what_keeps_its_size_and_time_is_mirrored_all_the_same_by_debian_12() {
     what_keeps_size_and_time_is_mirrored(Version::Debian12);
 }
 
-#[test]
 fn many_versions_of_one_size_and_time_are_all_mirrored() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -88,7 +94,6 @@ fn many_versions_of_one_size_and_time_are_all_mirrored() {
     assert_eq!(history(&daemon).len(), 11);
 }
 
-#[test]
 fn what_was_replaced_under_the_same_size_and_time_while_no_watch_ran_is_mirrored() {
     let (daemon, place) = (Rsyncd::builder().start(), Place::new());
     let source = |name: &str| place.source().join(name);
@@ -119,7 +124,6 @@ fn what_was_replaced_under_the_same_size_and_time_while_no_watch_ran_is_mirrored
     running.terminate().signal(Signal::TERM);
 }
 
-#[test]
 fn what_is_written_in_a_directory_just_after_it_was_renamed_is_mirrored() {
     let (daemon, place) = (Rsyncd::builder().start(), Place::new());
     let source = |name: &str| place.source().join(name);

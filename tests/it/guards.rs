@@ -8,9 +8,15 @@ use rustix::process::Signal;
 use crate::full_sync::{Place, history};
 use crate::mounts::Mount;
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::events::for_each_source;
 use crate::support::sersync::Sersync;
 use crate::support::tree::{assert_same, snapshot};
 use crate::support::{SOON, wait_for};
+use crate::watch::{quick, watch};
+
+for_each_source! {
+    a_source_that_is_unmounted_while_it_is_watched_deletes_nothing,
+}
 
 /// Files `0` to `count - 1`, some of them in directories.
 fn fill(root: &Path, count: usize) {
@@ -169,14 +175,13 @@ fn a_source_that_was_mounted_is_not_mirrored_when_it_is_not() {
     place.command("full-sync", &daemon).run().code(0);
 }
 
-#[test]
 fn a_source_that_is_unmounted_while_it_is_watched_deletes_nothing() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
     fs::write(place.source().join("below the mount"), "not empty").unwrap();
     let Some(mount) = Mount::tmpfs(&place.source()) else { return };
     fill(&place.source(), 10);
-    let running = place.command("watch", &daemon).arg("-v").spawn();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
     running.wait_for_log("caught up", SOON);
     let before = snapshot(&mirror(&daemon));
     drop(mount);

@@ -8,6 +8,7 @@ mod changed;
 mod checksum;
 mod config_errors;
 mod content;
+mod events;
 mod excludes;
 mod full_sync;
 mod generated;

@@ -8,9 +8,17 @@ use rustix::process::Signal;
 
 use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
+use crate::support::events::for_each_source;
 use crate::support::sersync::{Sersync, config};
 use crate::support::tree::{assert_same, wait_until_same};
 use crate::support::{SOON, fixture, is_root, skip, wait_for};
+
+for_each_source! {
+    by_default_other_file_systems_are_not_entered_and_what_the_mirror_has_there_stays,
+    with_one_file_system_off_everything_is_mirrored,
+    what_is_unmounted_or_mounted_while_it_watches_is_noticed,
+    all_file_systems_are_followed_when_that_is_wanted,
+}
 
 /// A file system in memory, mounted while this lives.
 pub(crate) struct Mount(PathBuf);
@@ -50,7 +58,6 @@ fn run(place: &Place, command: &str, config: &Path) -> Sersync {
     Sersync::new(&[command, "-v", "-c"]).arg(config).state_dir(&place.dir.path().join("state"))
 }
 
-#[test]
 fn by_default_other_file_systems_are_not_entered_and_what_the_mirror_has_there_stays() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -85,7 +92,6 @@ fn by_default_other_file_systems_are_not_entered_and_what_the_mirror_has_there_s
     assert_same(&place.source(), &mirror);
 }
 
-#[test]
 fn with_one_file_system_off_everything_is_mirrored() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -105,7 +111,6 @@ fn with_one_file_system_off_everything_is_mirrored() {
     running.terminate().signal(Signal::TERM);
 }
 
-#[test]
 fn what_is_unmounted_or_mounted_while_it_watches_is_noticed() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
@@ -132,7 +137,6 @@ fn what_is_unmounted_or_mounted_while_it_watches_is_noticed() {
     running.terminate().signal(Signal::TERM);
 }
 
-#[test]
 fn all_file_systems_are_followed_when_that_is_wanted() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();

@@ -10,10 +10,21 @@ use serde_json::Value;
 
 use crate::full_sync::{Place, history};
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::events::for_each_source;
 use crate::support::sersync::{Running, Sersync};
 use crate::support::tree::{assert_same, wait_until_same};
 use crate::support::{fixture, is_root, wait_for};
 use crate::watch::{LATER, mirror, quick};
+
+for_each_source! {
+    a_directory_that_is_moved_is_not_sent_again,
+    a_big_file_that_is_renamed_or_moved_is_not_sent_again,
+    what_is_smaller_than_rename_min_size_is_sent,
+    renames_that_overlap_with_other_changes_are_right,
+    a_directory_that_takes_the_place_of_another_with_the_same_sizes_and_times_is_mirrored,
+    what_is_left_out_stays_left_out_when_it_is_moved_along,
+    a_rename_that_was_cut_off_leaves_no_file_with_two_names,
+}
 
 /// More than would be sent for names and attributes alone, and much less than the data.
 const LITTLE: u64 = 150_000;
@@ -79,7 +90,6 @@ fn daemons() -> impl Iterator<Item = Rsyncd> {
     all.map(|(version, chroot)| Rsyncd::builder().version(version).chroot(chroot).start())
 }
 
-#[test]
 fn a_directory_that_is_moved_is_not_sent_again() {
     for daemon in daemons() {
         let it = Watched::new(daemon, "");
@@ -108,7 +118,6 @@ fn a_directory_that_is_moved_is_not_sent_again() {
     }
 }
 
-#[test]
 fn a_big_file_that_is_renamed_or_moved_is_not_sent_again() {
     for (daemon, chroot) in [(Rsyncd::builder().chroot(false), false), (Rsyncd::builder().chroot(true), true)] {
         if chroot && !is_root() {
@@ -134,7 +143,6 @@ fn a_big_file_that_is_renamed_or_moved_is_not_sent_again() {
     }
 }
 
-#[test]
 fn what_is_smaller_than_rename_min_size_is_sent() {
     let it = Watched::new(Rsyncd::builder().start(), "");
     let text = fs::read_to_string(&it.config).unwrap();
@@ -151,7 +159,6 @@ fn what_is_smaller_than_rename_min_size_is_sent() {
     assert!(sent > 1_800_000, "{sent} bytes");
 }
 
-#[test]
 fn renames_that_overlap_with_other_changes_are_right() {
     for daemon in daemons() {
         let it = Watched::new(daemon, "[history]\nresolution = '0s'\n");
@@ -197,7 +204,6 @@ fn renames_that_overlap_with_other_changes_are_right() {
     }
 }
 
-#[test]
 fn a_directory_that_takes_the_place_of_another_with_the_same_sizes_and_times_is_mirrored() {
     let it = Watched::new(Rsyncd::builder().start(), "");
     for (dir, text) in [("current", "old"), ("next", "new")] {
@@ -222,7 +228,6 @@ fn a_directory_that_takes_the_place_of_another_with_the_same_sizes_and_times_is_
     assert_eq!(fs::read(it.mirror("current/sub/g")).unwrap(), b"old");
 }
 
-#[test]
 fn what_is_left_out_stays_left_out_when_it_is_moved_along() {
     let more = "watch.exclude = ['*.swp', '/b/private/', 'x/y']\n";
     let it = Watched::new(Rsyncd::builder().start(), more);
@@ -243,7 +248,6 @@ fn what_is_left_out_stays_left_out_when_it_is_moved_along() {
 
 /// Killed while both names are there, and then the old name is used for a copy with another mode: what the two share must
 /// not get it.
-#[test]
 fn a_rename_that_was_cut_off_leaves_no_file_with_two_names() {
     let it = Watched::new(Rsyncd::builder().start(), "");
     it.write("a/f", 1);

@@ -15,9 +15,15 @@ use rustix::process::Signal;
 
 use crate::full_sync::Place;
 use crate::support::daemon::{Rsyncd, Version};
+use crate::support::events::for_each_source;
 use crate::support::holds_within;
 use crate::support::sersync::{Sersync, config};
 use crate::support::tree::diff;
+
+for_each_source! {
+    a_storm_ends_in_equal_trees,
+    a_storm_ends_in_equal_trees_with_debian_12,
+}
 
 /// A small generator of numbers that is the same everywhere (`SplitMix64`).
 pub(crate) struct Random(u64);
@@ -171,12 +177,10 @@ fn storm(version: Version, seed_offset: u64) {
     assert!(lost.is_empty(), "{} of {total} versions are lost: {lost:?}\n{}", lost.len(), last_lines(&output.stderr));
 }
 
-#[test]
 fn a_storm_ends_in_equal_trees() {
     storm(Version::Installed, 0);
 }
 
-#[test]
 fn a_storm_ends_in_equal_trees_with_debian_12() {
     storm(Version::Debian12, 1);
 }

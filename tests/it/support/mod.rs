@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "a tool box: not every tool is in use at every time")]
 
 pub(crate) mod daemon;
+pub(crate) mod events;
 pub(crate) mod fixture;
 pub(crate) mod golden;
 pub(crate) mod process;

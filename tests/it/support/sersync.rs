@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{SOON, holds_within, process};
+use super::{SOON, events, holds_within, process};
 
 /// A command that has not ended after this long hangs.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -22,10 +22,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What is handed on of the environment: where programs are, the language, and where coverage is written.
 const KEPT: [&str; 4] = ["PATH", "LANG", "TMPDIR", "LLVM_PROFILE_FILE"];
 
-/// Writes a configuration file into the directory.
+/// Writes a configuration file into the directory. It asks for the event source that the test runs with, if for any.
 pub(crate) fn config(dir: &TempDir, text: &str) -> PathBuf {
     let path = dir.path().join("sersync.toml");
-    std::fs::write(&path, text).expect("write the configuration");
+    std::fs::write(&path, events::asked_for(text)).expect("write the configuration");
     path
 }
 

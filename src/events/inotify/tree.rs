@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A node. It stays invalid when its node was removed, also when the place was used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NodeId {
+pub(super) struct NodeId {
     index: u32,
     generation: u32,
 }
@@ -30,7 +30,7 @@ struct Slot {
 
 /// The tree. The root has the empty path.
 #[derive(Debug)]
-pub struct DirTree {
+pub(super) struct DirTree {
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_watch: HashMap<i32, u32>,
@@ -49,19 +49,19 @@ impl Default for DirTree {
 impl DirTree {
     /// The root.
     #[must_use]
-    pub fn root(&self) -> NodeId {
+    pub(super) fn root(&self) -> NodeId {
         self.id(ROOT)
     }
 
     /// The node that a watch descriptor belongs to.
     #[must_use]
-    pub fn by_watch(&self, watch: i32) -> Option<NodeId> {
+    pub(super) fn by_watch(&self, watch: i32) -> Option<NodeId> {
         self.by_watch.get(&watch).map(|index| self.id(*index))
     }
 
     /// The path from the root; nothing when the node was removed.
     #[must_use]
-    pub fn path(&self, id: NodeId) -> Option<PathBuf> {
+    pub(super) fn path(&self, id: NodeId) -> Option<PathBuf> {
         let mut names = Vec::new();
         let mut index = self.valid(id)?;
         while index != ROOT {
@@ -74,14 +74,14 @@ impl DirTree {
 
     /// The child of that name.
     #[must_use]
-    pub fn child(&self, parent: NodeId, name: &OsStr) -> Option<NodeId> {
+    pub(super) fn child(&self, parent: NodeId, name: &OsStr) -> Option<NodeId> {
         let parent = self.node(self.valid(parent)?)?;
         let place = self.place(parent, name).ok()?;
         Some(self.id(parent.children[place]))
     }
 
     /// The child of that name, made when it is not there; nothing when the parent was removed.
-    pub fn child_or_new(&mut self, parent: NodeId, name: &OsStr) -> Option<NodeId> {
+    pub(super) fn child_or_new(&mut self, parent: NodeId, name: &OsStr) -> Option<NodeId> {
         if let Some(child) = self.child(parent, name) {
             return Some(child);
         }
@@ -101,13 +101,13 @@ impl DirTree {
 
     /// Whether a watch is known for the node.
     #[must_use]
-    pub fn is_watched(&self, id: NodeId) -> bool {
+    pub(super) fn is_watched(&self, id: NodeId) -> bool {
         self.valid(id).and_then(|index| self.node(index)).is_some_and(|node| node.watch.is_some())
     }
 
     /// Gives the watch to the node. Whoever had it before loses it: the directory is here now. False when the node was
     /// removed.
-    pub fn set_watch(&mut self, id: NodeId, watch: i32) -> bool {
+    pub(super) fn set_watch(&mut self, id: NodeId, watch: i32) -> bool {
         let Some(index) = self.valid(id) else { return false };
         self.forget_watch(watch);
         let replaced = self.node_mut(index).and_then(|node| node.watch.replace(watch));
@@ -118,8 +118,15 @@ impl DirTree {
         true
     }
 
+    /// Takes its watch from a node.
+    pub(super) fn clear_watch(&mut self, id: NodeId) -> Option<i32> {
+        let watch = self.valid(id).and_then(|index| self.node_mut(index)).and_then(|node| node.watch.take())?;
+        self.by_watch.remove(&watch);
+        Some(watch)
+    }
+
     /// The kernel dropped the watch.
-    pub fn forget_watch(&mut self, watch: i32) {
+    pub(super) fn forget_watch(&mut self, watch: i32) {
         if let Some(index) = self.by_watch.remove(&watch)
             && let Some(node) = self.node_mut(index)
         {
@@ -128,7 +135,7 @@ impl DirTree {
     }
 
     /// Removes the node and all below; returns the watches that they had.
-    pub fn remove(&mut self, id: NodeId) -> Vec<i32> {
+    pub(super) fn remove(&mut self, id: NodeId) -> Vec<i32> {
         let mut watches = Vec::new();
         let Some(top) = self.valid(id).filter(|index| *index != ROOT) else { return watches };
         self.unlink(top);
@@ -150,7 +157,7 @@ impl DirTree {
 
     /// How many directories are watched.
     #[must_use]
-    pub fn watched(&self) -> usize {
+    pub(super) fn watched(&self) -> usize {
         self.by_watch.len()
     }
 

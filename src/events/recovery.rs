@@ -1,0 +1,68 @@
+//! What was missed is found by looking at the source alone: the kernel's queue was full, or there were not enough watches.
+
+use std::path::{Path, PathBuf};
+
+use log::{info, warn};
+
+use super::Sink;
+use super::session::{Missed, Scene};
+use crate::dirty::{DirtySet, Mark, Node};
+use crate::report::text::count;
+use crate::state::record::Moment;
+use crate::tree::changed;
+
+/// Makes everything dirty that may have changed unreported.
+pub(super) fn recover(scene: &Scene<'_>, missed: &Missed) {
+    match missed {
+        Missed::Nothing => {}
+        Missed::Since(moment) => changed_since(scene, moment, &[PathBuf::new()]),
+        Missed::Everything => scene.sink.directory(Path::new(""), Mark::Deep),
+    }
+}
+
+/// Makes dirty what changed since a moment at and below these directories, which do not lie in one another.
+pub(super) fn changed_since(scene: &Scene<'_>, moment: &Moment, below: &[PathBuf]) {
+    let name = &scene.source.name;
+    let everything = || below.iter().for_each(|path| scene.sink.directory(path, Mark::Deep));
+    if !moment.is_sound(&Moment::now()) {
+        warn!("source `{name}`: the clock was set back, so everything that may have changed is compared");
+        return everything();
+    }
+    if !changed::can_tell(&scene.source.path) {
+        warn!(
+            "source `{name}`: its times come from another machine's clock, so everything that may have changed is compared"
+        );
+        return everything();
+    }
+    match changed::scan_by_times(scene.reach, moment.in_files(), below) {
+        Ok(dirty) => {
+            info!("source `{name}`: found {} that changed meanwhile", count(dirty.len(), "path"));
+            deliver(scene.sink, &dirty);
+        }
+        Err(e) => {
+            warn!("source `{name}`: what changed cannot be looked for, so all of it is compared: {e}");
+            everything();
+        }
+    }
+}
+
+fn deliver(sink: &dyn Sink, dirty: &DirtySet) {
+    deliver_node(sink, &mut PathBuf::new(), dirty.root());
+}
+
+/// `path` is the same again when this returns.
+fn deliver_node(sink: &dyn Sink, path: &mut PathBuf, node: &Node) {
+    match node.mark() {
+        None => {}
+        Some(Mark::Path) => {
+            sink.content(path);
+            sink.mark(path, Mark::Path);
+        }
+        Some(mark) => sink.directory(path, mark),
+    }
+    for (name, child) in node.children() {
+        path.push(name);
+        deliver_node(sink, path, child);
+        path.pop();
+    }
+}
