@@ -51,6 +51,9 @@ pub trait Sink: Send + Sync {
     /// which there was no watch to be had.
     fn delivered(&self, before: Instant);
 
+    /// Why changes in some directories are found late, as long as that is so.
+    fn degraded(&self, why: Option<&str>);
+
     /// From now on every change below this root directory is reported; or, with `None`, the root is gone for now.
     fn watching(&self, root: Option<Identity>);
 }

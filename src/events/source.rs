@@ -128,6 +128,7 @@ fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn 
                 stop.pause(ROOT_CHECK);
             }
         }
+        sink.degraded(None);
         // Whatever makes it fail again and again, it costs little.
         stop.pause(LEAST_SESSION.saturating_sub(begun.elapsed()));
     }

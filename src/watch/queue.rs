@@ -35,6 +35,8 @@ struct State {
     last: Instant,
     /// The watched root; none while there is none.
     root: Option<Identity>,
+    /// Why changes in some directories are found late.
+    degraded: Option<String>,
     /// Places of directories among the pending changes.
     places: Places,
     /// Files among them that were written or put there.
@@ -93,6 +95,7 @@ impl Queue {
             first: now,
             last: now,
             root: None,
+            degraded: None,
             places: Places::default(),
             suspects: Suspects::default(),
             moves: Moves::default(),
@@ -201,6 +204,12 @@ impl Queue {
     #[must_use]
     pub(super) fn pending(&self) -> usize {
         self.lock().dirty.len()
+    }
+
+    /// Why changes in some directories are found late; nothing when that is not so.
+    #[must_use]
+    pub(super) fn degraded(&self) -> Option<String> {
+        self.lock().degraded.clone()
     }
 
     /// The root that is watched now.
@@ -346,6 +355,10 @@ impl Sink for ToQueues {
 
     fn delivered(&self, before: Instant) {
         self.queues.iter().for_each(|queue| queue.delivered(before));
+    }
+
+    fn degraded(&self, why: Option<&str>) {
+        self.queues.iter().for_each(|queue| queue.lock().degraded = why.map(ToOwned::to_owned));
     }
 
     fn watching(&self, root: Option<Identity>) {

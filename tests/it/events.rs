@@ -11,6 +11,7 @@ use crate::full_sync::{Place, as_nobody};
 use crate::mounts::Mount;
 use crate::support::daemon::Rsyncd;
 use crate::support::events::for_each_source;
+use crate::support::sersync::{Sersync, config};
 use crate::support::tree::wait_until_same;
 use crate::support::{SOON, is_root, skip, wait_for};
 use crate::watch::{LATER, mirror, quick, watch};
@@ -52,7 +53,7 @@ fn without_privileges_it_is_inotify_and_fanotify_is_refused() {
     let target = place.dir.path().join("target");
     fs::create_dir(&target).unwrap();
     fs::set_permissions(&target, PermissionsExt::from_mode(0o777)).unwrap();
-    let config = crate::support::sersync::config(
+    let config = config(
         &place.dir,
         &format!(
             "[watch]\nbackend = 'fanotify'\n[targets.t]\npath = '{}'\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
@@ -62,10 +63,9 @@ fn without_privileges_it_is_inotify_and_fanotify_is_refused() {
     );
     let program = place.dir.path().join("sersync");
     let refused = if is_root() {
-        crate::support::sersync::Sersync::of("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-            .arg(program)
+        Sersync::of("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program)
     } else {
-        crate::support::sersync::Sersync::of(program.to_str().unwrap(), &[""; 0])
+        Sersync::of(program.to_str().unwrap(), &[""; 0])
     };
     let refused = refused.args(&["watch", "-c"]).arg(config).state_dir(&place.dir.path().join("state-of-nobody"));
     let output = refused.run().code(1);
@@ -116,8 +116,7 @@ fn where_the_file_system_cannot_do_it_it_is_inotify() {
     wait_until_same(&place.source(), &mirror(&daemon), SOON);
     running.terminate().signal(Signal::TERM);
     let text = fs::read_to_string(quick(&place, &[&daemon], "")).unwrap();
-    let config =
-        crate::support::sersync::config(&place.dir, &text.replace("[watch]\n", "[watch]\nbackend = 'fanotify'\n"));
+    let config = config(&place.dir, &text.replace("[watch]\n", "[watch]\nbackend = 'fanotify'\n"));
     let output = watch(&place, &config).run().code(1);
     assert!(output.stderr.contains("fanotify cannot be used: the file system of"), "{output}");
 }
@@ -138,15 +137,21 @@ fn with_too_few_watches_it_says_how_many_it_needs_and_finds_what_changed() {
     if !Command::new("unshare").args(namespace).arg("true").output().is_ok_and(|output| output.status.success()) {
         return skip("no user namespace with a limit of its own can be made");
     }
-    let running = crate::support::sersync::Sersync::of("unshare", &namespace)
+    let (config, state) = (quick(&place, &[&daemon], ""), place.dir.path().join("state"));
+    let running = Sersync::of("unshare", &namespace)
         .args(&[env!("CARGO_BIN_EXE_sersync"), "watch", "-v", "-c"])
-        .arg(quick(&place, &[&daemon], ""))
-        .state_dir(&place.dir.path().join("state"))
+        .arg(&config)
+        .state_dir(&state)
         .spawn();
     running.wait_for_log("caught up", LATER);
     // The root and what is in it: 1 + 6 + 60 + 60.
     running.wait_for_log("it has 127 directories, and the kernel gives watches for only 40 of them", SOON);
     running.wait_for_log("sysctl fs.inotify.max_user_watches=524288", SOON);
+    let status = || Sersync::new(&["status", "-c"]).arg(&config).state_dir(&state).run().stdout;
+    wait_for("status to tell", SOON, || {
+        let status = status();
+        status.contains("degraded") && status.contains("only 40 of 127 directories have an inotify watch")
+    });
     for round in ["22", "333"] {
         for number in 0..60 {
             let dir = place.source().join(format!("{}/{number}", number % 6));

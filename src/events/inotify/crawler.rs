@@ -171,6 +171,7 @@ impl Inotify<'_> {
         if !self.is_degraded() {
             info!("source `{}`: every directory is watched now", self.scene.source.name);
             scans.told = false;
+            self.scene.sink.degraded(None);
         }
         // Its reader says how far it is.
         self.scene.stop.waker.wake();
@@ -185,6 +186,8 @@ impl Inotify<'_> {
         let watched = self.tree().watched();
         let all = watched + below.max(paths.len());
         let limit = (all + all / 4).next_power_of_two().max(LEAST_LIMIT);
+        let why = format!("only {watched} of {} have an inotify watch", count(all, "directory"));
+        self.scene.sink.degraded(Some(&why));
         error!(
             "source `{}`: it has {}, and the kernel gives watches for only {watched} of them; what changes in the others is \
              looked for every {} seconds, or less often where that takes long. Raise the limit: sysctl \

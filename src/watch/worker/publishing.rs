@@ -55,7 +55,7 @@ impl Worker<'_> {
         let condition = Condition {
             activity,
             since: last.filter(|last| last.activity == activity).map_or_else(Utc::now, |last| last.since),
-            degraded: None,
+            degraded: self.queue.degraded(),
             pending,
             failing: progress.failing.len() + progress.left_out.len(),
             failing_paths: failing
