@@ -58,9 +58,9 @@ impl Marks {
             Errno::PERM => unable(PRIVILEGES),
             Errno::INVAL => unable("it needs Linux 5.9 or later"),
             Errno::NOSYS => unable("this kernel does not have it"),
-            Errno::MFILE => CannotOpen::Failed(io::Error::other(format!(
-                "{e}; raise the limit: sysctl fs.fanotify.max_user_groups=1024 (or the limit of open files)"
-            ))),
+            Errno::MFILE => unable(
+                "there are too many groups; raise sysctl fs.fanotify.max_user_groups (or the limit of open files)",
+            ),
             e => CannotOpen::Failed(e.into()),
         })?;
         let mut marks = Marks { group, seen: BTreeMap::new() };
@@ -146,9 +146,7 @@ impl Marks {
                 unable(format!("the file system of {} cannot report its changes as a whole", shown()))
             }
             Errno::INVAL => unable("it needs Linux 5.9 or later"),
-            Errno::NOSPC => CannotOpen::Failed(io::Error::other(format!(
-                "{e}; raise the limit: sysctl fs.fanotify.max_user_marks=1048576"
-            ))),
+            Errno::NOSPC => unable("there are too many marks; raise sysctl fs.fanotify.max_user_marks"),
             e => CannotOpen::Failed(e.into()),
         })?;
         let mark = self.lines().difference(&before).next().cloned();
