@@ -1,6 +1,8 @@
 //! Signals: the first SIGINT or SIGTERM asks for an orderly end, the second ends at once. SIGHUP does the same when it means that
 //! the terminal is gone, and else whatever the command makes of it.
 
+mod mask;
+
 use std::fs::{self, File};
 use std::io;
 use std::thread;
@@ -33,6 +35,7 @@ pub fn install(
     let has_terminal = File::open("/dev/tty").is_ok();
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
+    mask::let_hangup_in();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
         for signal in signals.forever() {
@@ -54,6 +57,11 @@ pub fn install(
         }
     })?;
     Ok(())
+}
+
+/// Keeps SIGHUP waiting until [`install`] is called, by this program or by the one that this process becomes.
+pub fn hold_back_hangup() {
+    mask::hold_back_hangup();
 }
 
 /// The signals that whoever started this process wants ignored, as nohup does with SIGHUP; bit N-1 stands for signal N

@@ -131,6 +131,7 @@ fn begin_anew() -> anyhow::Error {
     let program = args.next().unwrap_or_else(|| "sersync".into());
     let mut command = process::Command::new(&program);
     command.args(args).env(RELOADED, "1");
+    signals::hold_back_hangup();
     let e = command.exec();
     Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into()
 }

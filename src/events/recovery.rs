@@ -58,7 +58,12 @@ fn deliver_node(sink: &dyn Sink, path: &mut PathBuf, node: &Node) {
             sink.content(path);
             sink.mark(path, Mark::Path);
         }
-        Some(mark) => sink.directory(path, mark),
+        Some(Mark::Shallow) => sink.directory(path, Mark::Shallow),
+        Some(Mark::Deep) => {
+            sink.directory(path, Mark::Deep);
+            // In this order, since another one may have been there before.
+            sink.arrived(path);
+        }
     }
     for (name, child) in node.children() {
         path.push(name);

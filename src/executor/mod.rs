@@ -176,6 +176,11 @@ impl<'a> Executor<'a> {
         self.root = Some(root);
     }
 
+    /// Holds no root any more: as long as it does, what is mounted there cannot be unmounted.
+    pub fn release(&mut self) {
+        self.root = None;
+    }
+
     /// The root of the source, by a path that leads to the one that is held.
     #[must_use]
     pub fn root(&self) -> &Path {

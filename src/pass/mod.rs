@@ -275,7 +275,7 @@ fn reach<'a>(executor: &'a Executor<'_>) -> Reach<'a> {
 fn look(executor: &Executor<'_>, terms: Terms<'_>) -> io::Result<Changes> {
     let reach = reach(executor);
     if let Extent::Changed(last, known) = terms.extent {
-        return changed::scan(reach, last.since(), known);
+        return changed::scan(reach, last.since(), known, &last.moved);
     }
     let collector = Collector::default();
     let census = walk::census(reach, &|entry| {

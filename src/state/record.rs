@@ -16,7 +16,7 @@ use super::StateDir;
 use crate::guard;
 use crate::hash::fnv1a;
 use crate::mirror::Mirror;
-use crate::tree::changed::{self, Directories};
+use crate::tree::changed::{self, Directories, Moved};
 use crate::tree::shard::Shard;
 
 /// A moment by the clock on the wall, with what tells whether that clock was set back later.
@@ -77,6 +77,9 @@ pub struct Record {
     pub mounts: Vec<OsString>,
     /// The sum of the file with the directories of the source; another one does not belong to this record.
     directories: u64,
+    /// Places of the source that directories came to or left since the last pass, while a watch moved the stamp on.
+    #[serde(default)]
+    pub moved: Moved,
     /// What was to be mirrored then, see [`Mirror::fingerprint`].
     pub fingerprint: u64,
 }
@@ -98,6 +101,7 @@ impl Record {
             entries,
             mounts: mounts.iter().map(|path| path.clone().into_os_string()).collect(),
             directories: fnv1a(&directories.as_bytes()),
+            moved: Moved::default(),
             fingerprint: mirror.fingerprint(),
         }
     }
@@ -154,6 +158,21 @@ impl Record {
     #[must_use]
     pub fn since(&self) -> (i64, i64) {
         self.stamp.in_files()
+    }
+
+    /// Notes places that directories came to or left, before the mirror hears of it: whenever the process ends after that, the
+    /// next one knows.
+    ///
+    /// # Errors
+    /// With the file's name.
+    pub fn note_moved(state: &StateDir, mirror: &Mirror, moved: &Moved) -> io::Result<()> {
+        let Some(mut record) = Record::load(state, mirror, Shard::WHOLE) else { return Ok(()) };
+        let before = record.moved.clone();
+        record.moved.add(moved.clone());
+        if record.moved == before {
+            return Ok(());
+        }
+        write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)
     }
 
     /// Remembers it, in the place of what was remembered before. At any moment one of the two is complete.

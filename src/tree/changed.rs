@@ -4,14 +4,18 @@
 //! setting the clock back. What was deleted has changed its directory. What was moved here may hold anything: a directory
 //! that was not known under this name is taken for new, with everything in it.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, FileType, Stat};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::Reach;
 use super::walk::{self, Census, Entry};
@@ -24,6 +28,45 @@ const MOST_SINGLE_CHANGES: usize = 200_000;
 /// The directories that a source had, each as a number made of its path and its inode, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directories(Vec<u64>);
+
+/// Places that directories came to or left since it was noted which there are. What is there now may be what was there then,
+/// and not have been there in between: then the mirror does not have what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moved {
+    /// These.
+    These(BTreeSet<OsString>),
+    /// Too many, or it is not known which.
+    Anywhere,
+}
+
+impl Default for Moved {
+    fn default() -> Self {
+        Moved::These(BTreeSet::new())
+    }
+}
+
+impl Moved {
+    /// More are not noted one by one.
+    const MOST: usize = 10_000;
+
+    /// Adds places.
+    pub fn add(&mut self, places: Moved) {
+        match (&mut *self, places) {
+            (Moved::These(all), Moved::These(places)) if all.len() + places.len() <= Self::MOST => all.extend(places),
+            _ => *self = Moved::Anywhere,
+        }
+    }
+
+    /// Whether a directory may not have been there all the time. `touched`: it was changed itself, and so was the one above.
+    fn may_be_back(&self, path: impl FnOnce() -> PathBuf, touched: impl FnOnce() -> bool) -> bool {
+        match self {
+            Moved::These(places) if places.is_empty() => false,
+            Moved::These(places) => path().ancestors().any(|above| places.contains(above.as_os_str())),
+            Moved::Anywhere => touched(),
+        }
+    }
+}
 
 impl Directories {
     /// From what [`Directories::as_bytes`] made; nothing for anything else.
@@ -110,11 +153,11 @@ fn time_was_set(kind: FileType, stat: &Stat) -> bool {
     kind == FileType::RegularFile && (stat.st_mtime, stat.st_mtime_nsec) != (stat.st_ctime, stat.st_ctime_nsec)
 }
 
-/// Finds what changed at or after `since` (a ctime), given the directories that there were.
+/// Finds what changed at or after `since` (a ctime), given the directories that there were, and where some came or went since.
 ///
 /// # Errors
 /// When the root cannot be read.
-pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories) -> io::Result<Changes> {
+pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories, moved: &Moved) -> io::Result<Changes> {
     let dirty = Mutex::new(DirtySet::new(MOST_SINGLE_CHANGES));
     let mark = |path: &Path, mark| dirty.lock().unwrap_or_else(PoisonError::into_inner).mark(path, mark);
     let collector = Collector::default();
@@ -135,8 +178,14 @@ pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories) -> io::Res
             collector.add(entry);
         }
         let path = || entry.path.join(std::ffi::OsStr::from_bytes(entry.name.to_bytes()));
-        match rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
-            _ if is_dir && !known.contains(number(entry)) => {
+        let stat = rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW);
+        let touched = || {
+            let above = rustix::fs::fstat(entry.dir);
+            stat.as_ref().is_ok_and(&changed) && above.is_ok_and(|above| changed(&above))
+        };
+        let is_new = is_dir && (!known.contains(number(entry)) || moved.may_be_back(path, touched));
+        match stat {
+            _ if is_new => {
                 mark(&path(), Mark::Deep);
                 note(&new, path());
             }
@@ -154,6 +203,10 @@ pub fn scan(reach: Reach<'_>, since: (i64, i64), known: &Directories) -> io::Res
     })?;
     let [mut suspects, new] = [suspects, new].map(|list| list.into_inner().unwrap_or_else(PoisonError::into_inner));
     for dir in new {
+        let meta = fs::symlink_metadata(reach.root.join(&dir));
+        if meta.is_ok_and(|meta| reach.is_elsewhere(meta.dev())) {
+            continue;
+        }
         // Those in it are new as well, and come by themselves.
         for entry in fs::read_dir(reach.root.join(&dir)).into_iter().flatten().flatten() {
             let stat = rustix::fs::statat(CWD, entry.path(), AtFlags::SYMLINK_NOFOLLOW);
@@ -235,14 +288,14 @@ mod tests {
         let excludes = Excludes::default();
         let (root, later) = (at("root"), (i64::MAX, 0));
         let reach = Reach { root: &root, excludes: &excludes, longest_directory: 3000, device: None };
-        let before = scan(reach, later, &Directories::default()).unwrap();
-        assert!(scan(reach, later, &before.directories).unwrap().dirty.is_empty());
+        let before = scan(reach, later, &Directories::default(), &Moved::default()).unwrap();
+        assert!(scan(reach, later, &before.directories, &Moved::default()).unwrap().dirty.is_empty());
         fs::rename(at("outside/with"), at("root/quiet/with")).unwrap();
-        let after = scan(reach, later, &before.directories).unwrap();
+        let after = scan(reach, later, &before.directories, &Moved::default()).unwrap();
         let quiet: Vec<_> = after.dirty.root().children().flat_map(|(_, node)| node.children()).collect();
         assert_eq!(quiet.len(), 1, "{:?}", after.dirty);
         assert_eq!((quiet[0].0.to_str(), quiet[0].1.mark()), (Some("with"), Some(Mark::Deep)));
-        let everything = scan(reach, (0, 0), &after.directories).unwrap();
+        let everything = scan(reach, (0, 0), &after.directories, &Moved::default()).unwrap();
         assert_eq!(everything.dirty.root().mark(), Some(Mark::Shallow));
         assert_eq!(after.census.directories.len(), 7);
     }

@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::tree::changed::Moved;
+
 /// More are not remembered one by one.
 const MOST: usize = 10_000;
 
@@ -32,6 +34,14 @@ impl Places {
         match self {
             Places::These(places) if places.len() < MOST => drop(places.insert(place.to_owned())),
             _ => *self = Places::Anywhere,
+        }
+    }
+
+    /// The same for what is remembered of the source.
+    pub(super) fn as_moved(&self) -> Moved {
+        match self {
+            Places::These(places) => Moved::These(places.iter().map(|place| place.clone().into_os_string()).collect()),
+            Places::Anywhere => Moved::Anywhere,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::dirty::DirtySet;
 use crate::rsync::outcome::Trouble;
 use crate::state::condition::Told;
 use crate::state::record::Moment;
+use crate::tree::changed::Moved;
 
 /// What changes while it works.
 pub(super) struct Progress {
@@ -61,6 +62,8 @@ pub(super) struct Progress {
     /// there already.
     last_places: Places,
     sending: Places,
+    /// Places that directories came to or left, of which the record does not know yet.
+    pub(super) moved: Moved,
     /// What was renamed since something was sent for sure.
     pub(super) moves: Moves,
     /// Directories in the place of which the mirror may have another one, see [`Arrived`].
@@ -79,6 +82,7 @@ impl Progress {
     pub(super) fn take_in(&mut self, changes: Changes) -> DirtySet {
         self.replaced.extend(changes.arrived.replacing(&self.last_places));
         self.sending.merge(changes.places.clone());
+        self.moved.add(changes.places.as_moved());
         self.places.merge(changes.places);
         for it in changes.moves.all() {
             self.suspects.follow(&it.from, &it.to);
@@ -129,6 +133,7 @@ impl Progress {
             places: Places::Anywhere,
             last_places: Places::default(),
             sending: Places::default(),
+            moved: Moved::default(),
             moves: Moves::default(),
             replaced: BTreeSet::new(),
             names: Names::One,

@@ -136,6 +136,7 @@ impl Worker<'_> {
             if now.saturating_duration_since(progress.stamped) >= STAMP_EVERY {
                 self.stamp(progress, now);
             }
+            self.executor.release();
             self.publish(progress, 0);
             self.queue.set_busy(!progress.again.is_empty());
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);

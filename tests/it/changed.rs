@@ -11,11 +11,12 @@ use crate::support::daemon::{Rsyncd, Version};
 use crate::support::events::for_each_source;
 use crate::support::tree::{assert_same, snapshot, wait_until_same};
 use crate::support::{SOON, fixture, wait_for};
-use crate::watch::{quick, watch};
+use crate::watch::{LATER, mirror, quick, watch};
 
 for_each_source! {
     a_watch_starts_from_where_the_last_one_was,
     a_watch_that_was_killed_is_followed_by_one_that_finds_what_it_had_not_sent,
+    a_directory_that_left_and_came_back_while_no_watch_ran_is_mirrored_as_a_whole,
 }
 
 fn every_kind_of_change_is_found(version: Version) {
@@ -186,5 +187,29 @@ fn a_watch_that_was_killed_is_followed_by_one_that_finds_what_it_had_not_sent() 
         running.wait_for_log("caught up", SOON);
         wait_until_same(&place.source(), &mirror, SOON);
     }
+    running.terminate().signal(Signal::TERM);
+}
+
+/// The mirror has forgotten what is in a directory that was away, and none of that has changed since.
+fn a_directory_that_left_and_came_back_while_no_watch_ran_is_mirrored_as_a_whole() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let inside = place.source().join("a/d");
+    fs::create_dir_all(inside.join("deep/er")).unwrap();
+    for path in ["f", "deep/g", "deep/er/h"] {
+        fs::write(inside.join(path), path).unwrap();
+    }
+    fs::write(place.source().join("stays"), "s").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    let outside = place.dir.path().join("outside");
+    fs::rename(&inside, &outside).unwrap();
+    wait_for("the mirror has lost it", LATER, || !mirror(&daemon).join("a/d").exists());
+    running.kill();
+    fs::rename(&outside, &inside).unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("comparing what changed since the last time", LATER);
+    running.wait_for_log("caught up", LATER);
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
     running.terminate().signal(Signal::TERM);
 }

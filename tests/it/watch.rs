@@ -577,6 +577,11 @@ fn a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment() {
     running.signal(Signal::HUP);
     running.wait_for_log("the settings stay as they were", LATER);
     fs::rename(place.dir.path().join("f"), place.source().join("f")).unwrap();
+    // Several, at whatever moment of beginning anew.
+    for _ in 0..100 {
+        running.signal(Signal::HUP);
+        fs::write(place.source().join("busy"), running.stderr_so_far().len().to_string()).unwrap();
+    }
     // Another watch waits for the lock, and may get it.
     let other = watch(&place, &config).args(&["--lock-wait", "1h"]).spawn();
     running.signal(Signal::HUP);

@@ -24,6 +24,7 @@ use crate::rsync::outcome::Outcome;
 use crate::rsync::placement::{Basis, Placement, can_be_named};
 use crate::rsync::probe;
 use crate::state::links;
+use crate::tree::Reach;
 
 /// What an entry of a directory counts for, in bytes, beside its data.
 const ENTRY: u64 = 1 << 10;
@@ -91,6 +92,7 @@ impl Worker<'_> {
     /// Suspects what changed in directories that were renamed: while a directory moves, inotify may not tell what happens in it.
     pub(super) fn suspect_what_is_recent(&self, progress: &mut Progress) {
         let root = self.executor.root();
+        let reach = Reach::of(self.executor.mirror(), &self.excludes).at(root);
         let since = progress.pushed.checked_sub(MOVING).unwrap_or(progress.pushed);
         let since =
             since.duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
@@ -98,7 +100,8 @@ impl Worker<'_> {
         for dir in moved.iter().filter(|dir| there(root, dir).is_some_and(|meta| meta.is_dir())) {
             let entries = WalkDir::new(root.join(dir)).min_depth(1).into_iter().flatten();
             for entry in entries.filter(|entry| entry.file_type().is_file()) {
-                if entry.metadata().is_ok_and(|meta| meta.ctime() >= since)
+                let is_recent = |meta: &fs::Metadata| meta.ctime() >= since && !reach.is_elsewhere(meta.dev());
+                if entry.metadata().is_ok_and(|meta| is_recent(&meta))
                     && let Ok(path) = entry.path().strip_prefix(root)
                 {
                     progress.suspects.add(path);

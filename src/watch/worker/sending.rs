@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use log::{debug, info};
+use log::{debug, info, warn};
 
 use super::super::batch::Occasion;
 use super::super::progress::{Cure, Names, Progress};
@@ -25,7 +25,9 @@ use crate::rsync::outcome::{Outcome, SETTLE, Trouble};
 use crate::rsync::output::Change;
 use crate::scope::{Listed, Scope};
 use crate::state::lock::{self, Kind, Lock};
+use crate::state::record::Record;
 use crate::tree::Reach;
+use crate::tree::changed::Moved;
 
 /// How long it may take until it is known what has happened up to now.
 const LONGEST_REPORT: Duration = Duration::from_secs(1);
@@ -91,6 +93,12 @@ impl Worker<'_> {
             self.children.pause(SETTLE);
         }
         self.publish(progress, batch.len());
+        if progress.moved != Moved::default() && self.executor.mode() == Mode::Real {
+            match Record::note_moved(self.state, self.executor.mirror(), &progress.moved) {
+                Ok(()) => progress.moved = Moved::default(),
+                Err(e) => warn!("{}: where directories went cannot be remembered: {e}", self.executor.mirror()),
+            }
+        }
         let (begun, pushed) = (Instant::now(), SystemTime::now());
         let (outcome, tally) = self.transfer(progress, batch);
         match &outcome {
