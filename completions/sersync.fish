@@ -35,8 +35,8 @@ complete -c sersync -n "__fish_sersync_needs_command" -f -a "verify" -d 'Compare
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "watch" -d 'Mirror changes as they happen'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "restore" -d 'Bring back a file or a directory as it was'
-complete -c sersync -n "__fish_sersync_needs_command" -f -a "status" -d 'Show what is mirrored, what is late and why'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "history" -d 'List the history of mirrors, or find old versions in it'
+complete -c sersync -n "__fish_sersync_needs_command" -f -a "gen-rsyncd-conf" -d 'Write what a backup server needs: rsyncd.conf, passwords, log rotation'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "config" -d 'Check or show the configuration'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "completions" -d 'Print the tab completion for a shell'
 complete -c sersync -n "__fish_sersync_needs_command" -f -a "generate" -d 'Write manual pages and completions'
@@ -114,18 +114,6 @@ complete -c sersync -n "__fish_sersync_using_subcommand restore" -l json -d 'Pri
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l max-lag -d 'What has not arrived after this time is late' -r
-complete -c sersync -n "__fish_sersync_using_subcommand status" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l failing -d 'Also list the paths that fail, and why'
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l watch -d 'Show it again every two seconds, until it is told to end'
-complete -c sersync -n "__fish_sersync_using_subcommand status" -l json -d 'Print one JSON object per mirror'
-complete -c sersync -n "__fish_sersync_using_subcommand status" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
-complete -c sersync -n "__fish_sersync_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
-complete -c sersync -n "__fish_sersync_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand history; and not __fish_seen_subcommand_from list find help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand history; and not __fish_seen_subcommand_from list find help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand history; and not __fish_seen_subcommand_from list find help" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
@@ -156,6 +144,28 @@ complete -c sersync -n "__fish_sersync_using_subcommand history; and __fish_seen
 complete -c sersync -n "__fish_sersync_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the buckets of each mirror\'s history'
 complete -c sersync -n "__fish_sersync_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "find" -d 'Find the versions of files that are in the history'
 complete -c sersync -n "__fish_sersync_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l host -d 'Only for the targets that have this host, and its port; written as in `hosts`' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l out -d 'Write the files into this directory, which is /etc or takes its place, and make the modules\' directories' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l installed-in -d 'The files of --out will be in this directory, on another host: the modules\' directories are not made' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l module -d 'The directory of a module; may be repeated [default: /srv/sersync/NAME]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l hosts-allow -d 'Who may connect: addresses, networks and names; may be repeated [default: all private networks]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l max-connections -d 'How many connections each module serves at the same time [default: from its sources and their `jobs`]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l clients -d 'How many hosts mirror with this configuration, for the number of connections' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l uid -d 'Who the files on the server belong to [default: root, which keeps the owners of files]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l gid -d 'Their group [default: root]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l address -d 'The address on which the daemon listens [default: all]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l port -d 'The port [default: that of the targets\' hosts]' -r
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l log-file -d 'Where the daemon logs' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l run-dir -d 'Where the daemon\'s lock files are' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l from-env -d 'Take the variables of the bash sersync\'s container instead of a configuration: RSYNCD_USER, RSYNCD_PASSWD, RSYNCD_MOD_NAME, RSYNCD_PATH, RSYNCD_MAX_CONN and RSYNCD_HOSTS_ALLOW'
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l diff -d 'Only show what --out would change, as a patch'
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l force -d 'Also replace files that somebody else has written or edited'
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -l show -d 'Show the passwords'
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -s q -l quiet -d 'Say nothing but errors'
+complete -c sersync -n "__fish_sersync_using_subcommand gen-rsyncd-conf" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand config; and not __fish_seen_subcommand_from check show help" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
@@ -188,17 +198,17 @@ complete -c sersync -n "__fish_sersync_using_subcommand generate" -l state-dir -
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s q -l quiet -d 'Say nothing but errors'
 complete -c sersync -n "__fish_sersync_using_subcommand generate" -s h -l help -d 'Print help'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "restore" -d 'Bring back a file or a directory as it was'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "status" -d 'Show what is mirrored, what is late and why'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "history" -d 'List the history of mirrors, or find old versions in it'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "config" -d 'Check or show the configuration'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
-complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore status history config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "full-sync" -d 'Compare sources with their mirrors once and make them equal'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "verify" -d 'Compare mirrors with their sources, content included, and list what differs'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "watch" -d 'Mirror changes as they happen'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "prune-history" -d 'Remove what is older than `keep-days` from the history'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "restore" -d 'Bring back a file or a directory as it was'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "history" -d 'List the history of mirrors, or find old versions in it'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "gen-rsyncd-conf" -d 'Write what a backup server needs: rsyncd.conf, passwords, log rotation'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "config" -d 'Check or show the configuration'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "completions" -d 'Print the tab completion for a shell'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "generate" -d 'Write manual pages and completions'
+complete -c sersync -n "__fish_sersync_using_subcommand help; and not __fish_seen_subcommand_from full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "list" -d 'List the buckets of each mirror\'s history'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "find" -d 'Find the versions of files that are in the history'
 complete -c sersync -n "__fish_sersync_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Say whether the configuration is valid, and what is wrong with it'

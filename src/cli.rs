@@ -5,6 +5,7 @@ mod examples;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,9 +14,12 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::examples::{
-    COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES, HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES,
-    HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, STATUS_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
+    COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES, GEN_RSYNCD_CONF_EXAMPLES, HISTORY_EXAMPLES,
+    HISTORY_FIND_EXAMPLES, HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, STATUS_EXAMPLES,
+    VERIFY_EXAMPLES, WATCH_EXAMPLES,
 };
+use crate::config::server;
+use crate::config::settings::Host;
 use crate::config::units::{Size, Span};
 use crate::exit::Exit;
 use crate::tree::shard::Shard;
@@ -101,6 +105,17 @@ pub enum Command {
     Status(StatusArgs),
     /// List the history of mirrors, or find old versions in it
     History(HistoryArgs),
+    /// Write what a backup server needs: rsyncd.conf, passwords, log rotation
+    ///
+    /// For all targets of the configuration that are on a daemon, or those that are named. Without --out it prints `rsyncd.conf`,
+    /// with the other files as comments after it. With --out it writes all of them, makes a password for each user who has none,
+    /// and makes the directories of the modules. What somebody else has written or edited is not replaced, and a second run
+    /// changes nothing. The password of a user stays what it is: at the server, for its clients, or, when this host is a client
+    /// already, in its `password-file`.
+    ///
+    /// The server's side of a target is described in [targets.NAME.server] of the configuration, or by the options here, which
+    /// count more and hold for all modules.
+    GenRsyncdConf(GenRsyncdConfArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
     /// Print the tab completion for a shell
@@ -390,6 +405,103 @@ pub struct HistoryFindArgs {
     pub json: bool,
 }
 
+/// Write what a backup server needs: rsyncd.conf, passwords, log rotation.
+#[derive(Debug, Args)]
+#[command(after_long_help = GEN_RSYNCD_CONF_EXAMPLES.to_owned() + &exit_status())]
+#[allow(clippy::struct_excessive_bools, reason = "these are the switches of a command line")]
+pub struct GenRsyncdConfArgs {
+    /// Names of configured targets [default: all that are on a daemon]
+    #[arg(value_name = "TARGET", conflicts_with = "from_env")]
+    pub targets: Vec<String>,
+
+    /// Only for the targets that have this host, and its port; written as in `hosts`
+    #[arg(long, value_name = "HOST[:PORT]", conflicts_with = "from_env")]
+    pub host: Option<Host>,
+
+    /// Take the variables of the bash sersync's container instead of a configuration: RSYNCD_USER, RSYNCD_PASSWD,
+    /// RSYNCD_MOD_NAME, RSYNCD_PATH, RSYNCD_MAX_CONN and RSYNCD_HOSTS_ALLOW
+    #[arg(long)]
+    pub from_env: bool,
+
+    /// Write the files into this directory, which is /etc or takes its place, and make the modules' directories
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// The files of --out will be in this directory, on another host: the modules' directories are not made
+    #[arg(long, value_name = "DIR", requires = "out")]
+    pub installed_in: Option<PathBuf>,
+
+    /// Only show what --out would change, as a patch
+    #[arg(long, requires = "out")]
+    pub diff: bool,
+
+    /// Also replace files that somebody else has written or edited
+    #[arg(long, requires = "out")]
+    pub force: bool,
+
+    /// Show the passwords
+    #[arg(long)]
+    pub show: bool,
+
+    /// The directory of a module; may be repeated [default: /srv/sersync/NAME]
+    #[arg(long, value_name = "NAME=PATH")]
+    pub module: Vec<ModulePath>,
+
+    /// Who may connect: addresses, networks and names; may be repeated [default: all private networks]
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = server::allow)]
+    pub hosts_allow: Vec<String>,
+
+    /// How many connections each module serves at the same time [default: from its sources and their `jobs`]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_147_483_647))]
+    pub max_connections: Option<u32>,
+
+    /// How many hosts mirror with this configuration, for the number of connections
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub clients: u32,
+
+    /// Who the files on the server belong to [default: root, which keeps the owners of files]
+    #[arg(long, value_name = "USER", value_parser = server::account)]
+    pub uid: Option<String>,
+
+    /// Their group [default: root]
+    #[arg(long, value_name = "GROUP", value_parser = server::account)]
+    pub gid: Option<String>,
+
+    /// The address on which the daemon listens [default: all]
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<IpAddr>,
+
+    /// The port [default: that of the targets' hosts]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Where the daemon logs
+    #[arg(long, value_name = "FILE", value_parser = directory, default_value = "/var/log/rsyncd.log")]
+    pub log_file: PathBuf,
+
+    /// Where the daemon's lock files are
+    #[arg(long, value_name = "DIR", value_parser = directory, default_value = "/run")]
+    pub run_dir: PathBuf,
+}
+
+/// A module and its directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModulePath {
+    /// The name of the module.
+    pub name: String,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
+impl FromStr for ModulePath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, path) = text.split_once('=').ok_or("write it as NAME=PATH")?;
+        Ok(ModulePath { name: name.to_owned(), path: server::directory(path)? })
+    }
+}
+
 /// Check or show the configuration.
 #[derive(Debug, Args)]
 #[command(after_long_help = CONFIG_EXAMPLES.to_owned() + &exit_status())]
@@ -476,6 +588,10 @@ pub struct StatusArgs {
     /// Print one JSON object per mirror
     #[arg(long)]
     pub json: bool,
+}
+
+fn directory(text: &str) -> Result<PathBuf, String> {
+    server::directory(text)
 }
 
 fn span(text: &str) -> Result<Duration, String> {

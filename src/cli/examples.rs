@@ -153,6 +153,21 @@ path_hex, its bytes. When nothing was found there is none.
 
 ";
 
+pub(super) const GEN_RSYNCD_CONF_EXAMPLES: &str = "\
+Examples:
+  sersync gen-rsyncd-conf                   look at what it comes to
+  sersync gen-rsyncd-conf --out /etc        on the backup server, with the clients' configuration
+  sersync gen-rsyncd-conf --out /etc --diff what another run would change
+  sersync gen-rsyncd-conf --host nas --module backup1=/data/backup1 --hosts-allow 10.0.0.0/24 --out ./nas --installed-in /etc
+                                            for another host
+  RSYNCD_MOD_NAME=data RSYNCD_PATH=/data sersync gen-rsyncd-conf --from-env --out /etc
+
+The files in --out are rsyncd.conf, rsyncd.secrets (mode 0600), logrotate.d/rsyncd, and for each user the password file of
+the clients (mode 0600), under the path that it has there below /etc. They are written all or, when one of them was written
+or edited by somebody else, none: the exit status is 4 then.
+
+";
+
 pub(super) const CONFIG_EXAMPLES: &str = "\
 Examples:
   sersync config check                      name every mistake, with its line and what to do

@@ -3,6 +3,7 @@
 mod at_once;
 mod config;
 mod full_sync;
+mod gen_rsyncd_conf;
 mod generate;
 mod history;
 mod interrupt;
@@ -67,6 +68,7 @@ fn dispatch(cli: &Cli) -> Result<End> {
         Command::Restore(args) => restore::run(cli, args),
         Command::Status(args) => status::run(cli, args).map(End::Exit),
         Command::History(args) => history::run(cli, args),
+        Command::GenRsyncdConf(args) => gen_rsyncd_conf::run(cli, args).map(End::Exit),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),
         Command::Generate { dir } => generate::all(dir).map(End::Exit),

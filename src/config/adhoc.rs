@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::on_one_line;
-use super::settings::{Host, Place, Rsync, Settings, Source, Target};
+use super::settings::{Host, Place, Rsync, Server, Settings, Source, Target};
 use super::{names, overlap};
 use crate::exit::{Exit, Failure};
 
@@ -73,7 +73,8 @@ fn settings(
         };
         let rsync = Rsync { user, password_file, ..settings.rsync.clone() };
         let target = target_name(&place, &settings.targets);
-        settings.targets.insert(target.clone(), Target { name: target.clone(), place, rsync });
+        let server = Server::default();
+        settings.targets.insert(target.clone(), Target { name: target.clone(), place, rsync, server });
         let source = settings.sources.entry(name.clone()).or_insert_with(|| Source {
             name,
             path: path.clone(),

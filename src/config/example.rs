@@ -3,13 +3,18 @@
 /// A complete configuration that shows every key; it is valid as it stands.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// The lines `key = value` of the example, each with the first part of its section's name.
+/// The lines `key = value` of the example, each with the first part of its section's name; that of the server's table is
+/// `server`.
 fn entries() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let mut section = "";
     EXAMPLE.lines().filter_map(move |line| {
         let line = line.split("  #").next().unwrap_or(line).split(" # ").next().unwrap_or(line).trim();
         if let Some(header) = line.strip_prefix('[') {
-            section = header.split(['.', ']']).next().unwrap_or(header);
+            let header = header.trim_end_matches(']');
+            section = match header.strip_suffix(".server") {
+                Some(_) => "server",
+                None => header.split('.').next().unwrap_or(header),
+            };
             return None;
         }
         let (key, value) = line.split_once(" = ")?;
@@ -29,7 +34,11 @@ pub(super) fn usage(section: &str, key: &str) -> Option<String> {
 /// The section where a key belongs, as a user writes it.
 pub(super) fn section_of(key: &str) -> Option<String> {
     let (section, _, _) = entries().find(|(_, name, _)| *name == key)?;
-    Some(if matches!(section, "targets" | "sources") { format!("[{section}.NAME]") } else { format!("[{section}]") })
+    Some(match section {
+        "targets" | "sources" => format!("[{section}.NAME]"),
+        "server" => "[targets.NAME.server]".to_owned(),
+        _ => format!("[{section}]"),
+    })
 }
 
 #[cfg(test)]
@@ -62,5 +71,6 @@ mod tests {
         assert_eq!(usage("rsync", "extra-args").unwrap(), "extra-args = [\"...\"]");
         assert_eq!(usage("rsync", "nonsense"), None);
         assert_eq!(section_of("hosts").unwrap(), "[targets.NAME]");
+        assert_eq!(section_of("hosts-allow").unwrap(), "[targets.NAME.server]");
     }
 }

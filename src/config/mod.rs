@@ -15,6 +15,7 @@ mod names;
 mod overlap;
 pub mod password;
 mod paths;
+pub mod server;
 pub mod settings;
 pub mod show;
 mod suggest;

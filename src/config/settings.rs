@@ -161,6 +161,23 @@ pub struct Target {
     pub place: Place,
     /// How rsync is run for it.
     pub rsync: Rsync,
+    /// How its daemon is set up.
+    pub server: Server,
+}
+
+/// `[targets.NAME.server]`: what `gen-rsyncd-conf` writes for the daemon of a target. Nothing else looks at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Server {
+    /// The directory of the module on the server.
+    pub path: Option<PathBuf>,
+    /// Who may connect: addresses, networks and names. Empty: private networks.
+    pub hosts_allow: Vec<String>,
+    /// How many connections are served at the same time. At least one.
+    pub max_connections: Option<u32>,
+    /// Who the files belong to when they are written, as a name or a number.
+    pub uid: Option<String>,
+    /// Their group.
+    pub gid: Option<String>,
 }
 
 /// Where a target is.

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use toml::{Spanned, Value};
 
-use super::settings::{FullSync, Jobs, MaxDelete, Place, Rsync, Settings, Source, Target, Watch};
+use super::settings::{FullSync, Jobs, MaxDelete, Place, Rsync, Server, Settings, Source, Target, Watch};
 use super::units::{Size, Span};
 use super::validate::{BACKENDS, NO_LIMIT, STARTS};
 use super::written::{self, Text, Texts};
@@ -101,9 +101,23 @@ fn target(target: &Target) -> written::Target {
         Place::Directory(directory) => {
             written::Target { path: Some(path(directory)), rsync, ..written::Target::default() }
         }
-        Place::Daemon { module, hosts } => {
-            written::Target { module: Some(text(module)), hosts: Some(placed(texts(hosts))), path: None, rsync }
-        }
+        Place::Daemon { module, hosts } => written::Target {
+            module: Some(text(module)),
+            hosts: Some(placed(texts(hosts))),
+            path: None,
+            rsync,
+            server: (target.server != Server::default()).then(|| placed(server(&target.server))),
+        },
+    }
+}
+
+fn server(server: &Server) -> written::Server {
+    written::Server {
+        path: server.path.as_deref().map(path),
+        hosts_allow: (!server.hosts_allow.is_empty()).then(|| texts(&server.hosts_allow)),
+        max_connections: server.max_connections.map(|most| placed(most.into())),
+        uid: server.uid.as_ref().map(text),
+        gid: server.gid.as_ref().map(text),
     }
 }
 
@@ -198,6 +212,20 @@ mod tests {
         ]
     }
 
+    fn any_server(place: &Place) -> impl Strategy<Value = Server> + use<> {
+        let daemon = matches!(place, Place::Daemon { .. });
+        let allowed = prop::collection::vec("[0-9a-f.:]{1,9}(/[0-9]{1,2})?", 0..3);
+        let name = || prop::option::of("[a-z0-9][a-z0-9_.-]{0,5}");
+        // Fewer characters can stand in rsyncd.conf than in a path.
+        let path = prop::option::of("(/[a-zé \"#=]{1,8}[a-z]){1,3}".prop_map(PathBuf::from));
+        (path, allowed, prop::option::of(1u32..), name(), name()).prop_map(
+            move |(path, hosts_allow, max_connections, uid, gid)| {
+                let server = Server { path, hosts_allow, max_connections, uid, gid };
+                if daemon { server } else { Server::default() }
+            },
+        )
+    }
+
     fn any_max_delete() -> impl Strategy<Value = MaxDelete> {
         prop_oneof![any::<u64>().prop_map(MaxDelete::Count), (0.0..=100.0).prop_map(MaxDelete::Percent)]
     }
@@ -224,7 +252,8 @@ mod tests {
 
     prop_compose! {
         fn any_settings()(
-            (rsync, override_, place, source) in (any_rsync(), any_rsync(), any_place(), any_source()),
+            (rsync, override_, source) in (any_rsync(), any_rsync(), any_source()),
+            (place, server) in any_place().prop_flat_map(|place| (any_server(&place), Just(place)).prop_map(|(s, p)| (p, s))),
             (delay, more) in (0u64..100_000, 0u64..100_000),
             (backend, start) in (0usize..3, 0usize..3),
             (max_pending, rename_min_size) in (16usize..1_000_000, any::<u64>()),
@@ -235,7 +264,7 @@ mod tests {
             textfile_dir in prop::option::of(any_path()),
         ) -> Settings {
             let delay = Duration::from_millis(delay);
-            let target = Target { name: "t.1".to_owned(), place, rsync: override_ };
+            let target = Target { name: "t.1".to_owned(), place, rsync: override_, server };
             Settings {
                 rsync,
                 watch: Watch {

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::error::Problems;
 use super::settings::{Host, Place, Rsync, Source, Target};
 use super::written::{self, Named, Texts};
-use super::{names, paths, suggest, validate};
+use super::{names, paths, server, suggest, validate};
 use crate::tree::exclude::Excludes;
 
 /// Checks the targets. One that is wrong is left out, which does no harm since its problem is noted.
@@ -25,11 +25,12 @@ pub(super) fn targets(
     for (name, target) in written.into_iter().flatten() {
         let usable = names::check(name.get_ref()).map_err(|why| problems.at(name.span(), why)).is_ok();
         let rsync = validate::rsync(problems, target.rsync.as_ref(), base);
+        let server = server::table(problems, name.get_ref(), target);
         if let Some(place) = place(problems, name, target)
             && usable
         {
             let name = name.get_ref().clone();
-            targets.insert(name.clone(), Target { name, place, rsync });
+            targets.insert(name.clone(), Target { name, place, rsync, server });
         }
     }
     targets

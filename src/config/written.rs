@@ -95,6 +95,18 @@ pub(super) struct Target {
     pub(super) hosts: Option<Spanned<Texts>>,
     pub(super) path: Option<Text>,
     pub(super) rsync: Option<Rsync>,
+    pub(super) server: Option<Spanned<Server>>,
+}
+
+/// `[targets.NAME.server]`.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Server {
+    pub(super) path: Option<Text>,
+    pub(super) hosts_allow: Option<Texts>,
+    pub(super) max_connections: Option<Spanned<i64>>,
+    pub(super) uid: Option<Text>,
+    pub(super) gid: Option<Text>,
 }
 
 /// `[sources.NAME]`.

@@ -11,6 +11,7 @@ mod content;
 mod events;
 mod excludes;
 mod full_sync;
+mod gen_rsyncd_conf;
 mod generated;
 mod guards;
 mod history;

@@ -12,7 +12,7 @@ use crate::cli::exit_status;
 use crate::exit::Exit;
 
 /// The manual's date: that of the last change of its text, so that it is the same wherever it is made.
-const DATE: &str = "2026-11-23";
+const DATE: &str = "2026-11-25";
 
 /// The widest line of the source, so that a diff shows what changed.
 const WIDTH: usize = 80;
@@ -128,7 +128,7 @@ pub(super) fn name(command: &Command) -> String {
 
 fn covers(command: &Command) -> &'static [About] {
     let name = name(command);
-    if name.contains("-config") {
+    if ["-config", "-gen-", "-check-kernel"].iter().any(|part| name.contains(part)) {
         &[About::Configuration]
     } else if name.ends_with("-completions") {
         &[]

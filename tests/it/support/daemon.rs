@@ -142,7 +142,8 @@ impl Builder {
             fs::create_dir(dir.path().join(module)).expect("a module directory");
         }
         let user = self.auth.is_some().then_some(user);
-        let mut daemon = Rsyncd { dir, binary: self.version.binary(), user, port: 0, child: None };
+        let config = dir.path().join("rsyncd.conf");
+        let mut daemon = Rsyncd { dir, config, binary: self.version.binary(), user, port: 0, child: None };
         wait_for("a port for the daemon", SOON, || {
             daemon.port = free_port();
             fs::write(daemon.config(), self.rsyncd_conf(daemon.dir.path(), daemon.port)).expect("rsyncd.conf");
@@ -183,6 +184,7 @@ impl Builder {
 #[derive(Debug)]
 pub(crate) struct Rsyncd {
     dir: TempDir,
+    config: PathBuf,
     binary: PathBuf,
     user: Option<String>,
     port: u16,
@@ -203,6 +205,18 @@ impl Rsyncd {
             extra: Vec::new(),
             global: Vec::new(),
         }
+    }
+
+    /// A daemon with a configuration that comes from somewhere else: `write` makes the file for a port on 127.0.0.1.
+    pub(crate) fn prepared(version: Version, config: PathBuf, mut write: impl FnMut(u16)) -> Rsyncd {
+        let dir = tempfile::Builder::new().prefix("rsyncd-").tempdir().expect("a temp dir");
+        let mut daemon = Rsyncd { dir, config, binary: version.binary(), user: None, port: 0, child: None };
+        wait_for("a port for the daemon", SOON, || {
+            daemon.port = free_port();
+            write(daemon.port);
+            daemon.try_start()
+        });
+        daemon
     }
 
     /// The port on 127.0.0.1. It stays the same over `stop` and `start`.
@@ -238,7 +252,7 @@ impl Rsyncd {
 
     /// The daemon's configuration file. A changed one is read at the next connection.
     pub(crate) fn config(&self) -> PathBuf {
-        self.dir.path().join("rsyncd.conf")
+        self.config.clone()
     }
 
     /// What the daemon has logged so far, over all its starts, and what it said on its standard error.

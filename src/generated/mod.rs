@@ -1,0 +1,88 @@
+//! Files that a generator writes: each begins with a line that says so and holds the sum of the rest, so that a later run
+//! can tell its own work from what somebody else has written or edited. Nothing foreign is ever replaced unasked.
+
+mod mark;
+mod place;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use similar::TextDiff;
+
+use crate::report::text;
+
+pub use mark::{is_ours, marked};
+pub use place::{place, private_dir};
+
+/// One file that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Where.
+    pub path: PathBuf,
+    /// The whole text.
+    pub text: String,
+    /// Its permissions.
+    pub mode: u32,
+    /// Whether it holds a password, which is not shown unasked.
+    pub secret: bool,
+}
+
+/// What is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// Exactly what would be written, or what has to stay.
+    Same,
+    /// An older version of our own.
+    Ours(String),
+    /// What somebody else has written or edited.
+    Foreign(String),
+}
+
+impl File {
+    /// Looks at what is there.
+    ///
+    /// # Errors
+    /// When there is something that cannot be read as text.
+    pub fn look(&self) -> io::Result<Found> {
+        Ok(match read(&self.path)? {
+            None => Found::Nothing,
+            Some(old) if old == self.text => Found::Same,
+            Some(old) if is_ours(&old) => Found::Ours(old),
+            Some(old) => Found::Foreign(old),
+        })
+    }
+
+    /// The difference between what is there and what would be written, as a patch; nothing when there is none. Passwords
+    /// are left out unless they are to be shown.
+    #[must_use]
+    pub fn diff(&self, found: &Found, show: bool) -> String {
+        let old = match found {
+            Found::Same => return String::new(),
+            Found::Nothing => "",
+            Found::Ours(old) | Found::Foreign(old) => old,
+        };
+        let name = text::path(&self.path);
+        if self.secret && !show {
+            return format!("{name}: would change; --show shows how, with the passwords\n");
+        }
+        let from = if *found == Found::Nothing { "/dev/null" } else { &name };
+        let patch = TextDiff::from_lines(old, &self.text).unified_diff().header(from, &name).to_string();
+        // What is there may hold anything.
+        patch.lines().map(|line| text::escaped(line.as_bytes()) + "\n").collect()
+    }
+}
+
+/// The text of a file; nothing when there is none.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,63 @@
+//! Puts a file in its place at once: it is there as a whole or not at all, and is never readable by others on the way.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::File;
+
+/// Writes the file, and the directories above it where they are missing.
+///
+/// # Errors
+/// Any error of the file system; what was there before is there still.
+pub fn place(file: &File) -> io::Result<()> {
+    let dir = file.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    // It is made with mode 0600, and gets its own only when all is in it.
+    let mut temporary = NamedTempFile::new_in(dir)?;
+    temporary.write_all(file.text.as_bytes())?;
+    temporary.as_file().set_permissions(Permissions::from_mode(file.mode))?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(&file.path).map_err(|e| e.error)?;
+    // The name itself is safe from a power cut only with its directory.
+    fs::File::open(dir)?.sync_all()
+}
+
+/// Makes a directory that only its owner may enter, and those above it; false when it is there already.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn private_dir(path: &Path) -> io::Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above)?;
+    }
+    DirBuilder::new().mode(0o700).create(path)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_private_and_replaces_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/secret");
+        for text in ["one", "two"] {
+            let file = File { path: path.clone(), text: text.to_owned(), mode: 0o600, secret: true };
+            place(&file).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        }
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        let module = dir.path().join("m/n");
+        assert!(private_dir(&module).unwrap() && !private_dir(&module).unwrap());
+        assert_eq!(fs::metadata(&module).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+}

@@ -1,0 +1,11 @@
+//! A backup server for the targets of a configuration: its `rsyncd.conf`, its passwords, its log rotation. Pure but for
+//! [`passwords`] being given what is there.
+
+pub mod environment;
+mod logrotate;
+pub mod passwords;
+pub mod plan;
+mod rsyncd_conf;
+
+pub use logrotate::logrotate;
+pub use rsyncd_conf::rsyncd_conf;
