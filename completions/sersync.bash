@@ -16,6 +16,12 @@ _sersync() {
             ",$1")
                 cmd="sersync"
                 ;;
+            sersync,check-kernel)
+                cmd="sersync__subcmd__check__subcmd__kernel"
+                ;;
+            sersync,check-target)
+                cmd="sersync__subcmd__check__subcmd__target"
+                ;;
             sersync,completions)
                 cmd="sersync__subcmd__completions"
                 ;;
@@ -66,6 +72,12 @@ _sersync() {
                 ;;
             sersync__subcmd__config__subcmd__help,show)
                 cmd="sersync__subcmd__config__subcmd__help__subcmd__show"
+                ;;
+            sersync__subcmd__help,check-kernel)
+                cmd="sersync__subcmd__help__subcmd__check__subcmd__kernel"
+                ;;
+            sersync__subcmd__help,check-target)
+                cmd="sersync__subcmd__help__subcmd__check__subcmd__target"
                 ;;
             sersync__subcmd__help,completions)
                 cmd="sersync__subcmd__help__subcmd__completions"
@@ -137,8 +149,64 @@ _sersync() {
 
     case "${cmd}" in
         sersync)
-            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help"
+            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__check__subcmd__kernel)
+            opts="-c -v -q -h --sysctl --fix --root --json --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__check__subcmd__target)
+            opts="-c -v -q -h --json --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -477,8 +545,36 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help)
-            opts="full-sync verify watch prune-history restore history gen-rsyncd-conf config completions generate help"
+            opts="full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__help__subcmd__check__subcmd__kernel)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__help__subcmd__check__subcmd__target)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -14,9 +14,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::examples::{
-    COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES, GEN_RSYNCD_CONF_EXAMPLES, HISTORY_EXAMPLES,
-    HISTORY_FIND_EXAMPLES, HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, STATUS_EXAMPLES,
-    VERIFY_EXAMPLES, WATCH_EXAMPLES,
+    CHECK_KERNEL_EXAMPLES, CHECK_TARGET_EXAMPLES, COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES,
+    GEN_RSYNCD_CONF_EXAMPLES, HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES, HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES,
+    RESTORE_EXAMPLES, STATUS_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
 };
 use crate::config::server;
 use crate::config::settings::Host;
@@ -116,6 +116,20 @@ pub enum Command {
     /// The server's side of a target is described in [targets.NAME.server] of the configuration, or by the options here, which
     /// count more and hold for all modules.
     GenRsyncdConf(GenRsyncdConfArgs),
+    /// Find out whether targets can be mirrored to, and how well
+    ///
+    /// For every endpoint: whether its name resolves and its port answers, how far it is, which protocol it speaks, whether the
+    /// module is there and lets us in, whether it can be written to, deletes and keeps a history, how it stores symbolic links,
+    /// whether its clock is right, and whether small sessions stall. For this a few small files are mirrored there under a name
+    /// that no source can have, and removed again. What does not work is said with what to do about it.
+    CheckTarget(CheckTargetArgs),
+    /// Find out whether this host can watch its sources
+    ///
+    /// The directories of the sources are counted, and the limits of the kernel are compared with what that needs. It says how
+    /// each source would be watched, and why; what changes on its file system can be seen; and what is known of this host's
+    /// rsync. What should be changed is said with the command for it. Ends with 0 when all is well, with 3 when something could
+    /// be better, and with 1 when something will not work.
+    CheckKernel(CheckKernelArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
     /// Print the tab completion for a shell
@@ -401,6 +415,44 @@ pub struct HistoryFindArgs {
     pub password_file: Option<PathBuf>,
 
     /// Print one JSON object per version
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Find out whether targets can be mirrored to, and how well.
+#[derive(Debug, Args)]
+#[command(after_long_help = CHECK_TARGET_EXAMPLES.to_owned() + &exit_status())]
+pub struct CheckTargetArgs {
+    /// Names of configured targets [default: all]
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+
+    /// Print one JSON object per check
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Find out whether this host can watch its sources.
+#[derive(Debug, Args)]
+#[command(after_long_help = CHECK_KERNEL_EXAMPLES.to_owned() + &exit_status())]
+pub struct CheckKernelArgs {
+    /// Names of configured sources [default: all]
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<String>,
+
+    /// Print the file for /etc/sysctl.d that raises what is too low, and nothing else
+    #[arg(long, conflicts_with_all = ["fix", "json"])]
+    pub sysctl: bool,
+
+    /// Raise what is too low, at once and in /etc/sysctl.d/60-sersync.conf; nothing is ever lowered. For root
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Look at the host whose root directory this is, with its /proc, /etc and sources
+    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    pub root: PathBuf,
+
+    /// Print one JSON object per check
     #[arg(long)]
     pub json: bool,
 }

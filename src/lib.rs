@@ -3,6 +3,7 @@
 //! Data flows one way: settings become scopes, scopes become rsync jobs, jobs have outcomes, outcomes are reported.
 
 pub mod backoff;
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -168,6 +168,36 @@ or edited by somebody else, none: the exit status is 4 then.
 
 ";
 
+pub(super) const CHECK_KERNEL_EXAMPLES: &str = "\
+Examples:
+  sersync check-kernel                      all sources
+  sersync check-kernel --fix                raise what is too low, now and for every start
+  sersync check-kernel --sysctl >/etc/sysctl.d/60-sersync.conf && sysctl --system
+                                            the same by hand
+  sersync check-kernel --json               for programs
+
+Limits for watches and queues hold for all processes of a user together: run it as the user who runs watch.
+
+With --json there is one object with \"type\": \"finding\" for each check, with its check, result (ok, hint, warn, bad or
+skipped), found and remedy (null when there is nothing to do). With --fix an object with \"type\": \"done\" for each change
+comes before, with done (what was changed).
+
+";
+
+pub(super) const CHECK_TARGET_EXAMPLES: &str = "\
+Examples:
+  sersync check-target                      all hosts of all targets, and local directories
+  sersync check-target backup1 --json       one target, for programs
+
+The result of each check is ok, hint (it works, and could be better), warn (it works, but not as it should), bad or skipped.
+The exit status is that of the worst: 3 for a warning, and for what is bad what a pass would end with, or 1 when that
+differs.
+
+With --json there is one object with \"type\": \"finding\" for each check, with its target, endpoint, check, result, found
+and remedy (null when there is nothing to do).
+
+";
+
 pub(super) const CONFIG_EXAMPLES: &str = "\
 Examples:
   sersync config check                      name every mistake, with its line and what to do

@@ -1,6 +1,8 @@
 //! The subcommands, one file each: they read settings, make mirrors, have the work done and report.
 
 mod at_once;
+mod check_kernel;
+mod check_target;
 mod config;
 mod full_sync;
 mod gen_rsyncd_conf;
@@ -69,6 +71,8 @@ fn dispatch(cli: &Cli) -> Result<End> {
         Command::Status(args) => status::run(cli, args).map(End::Exit),
         Command::History(args) => history::run(cli, args),
         Command::GenRsyncdConf(args) => gen_rsyncd_conf::run(cli, args).map(End::Exit),
+        Command::CheckKernel(args) => check_kernel::run(cli, args).map(End::Exit),
+        Command::CheckTarget(args) => check_target::run(cli, args),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),
         Command::Generate { dir } => generate::all(dir).map(End::Exit),

@@ -1,5 +1,6 @@
 //! What operators see: log lines, results, and names made safe to print.
 
+pub mod findings;
 pub mod json;
 pub mod logger;
 pub mod progress;

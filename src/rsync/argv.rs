@@ -173,7 +173,7 @@ pub fn history_removal(mirror: &Mirror, rules: &Path, tree: &Path) -> Command {
 }
 
 /// The directory of all history at the endpoint, or one within.
-fn history(mirror: &Mirror, name: &str) -> OsString {
+pub(super) fn history(mirror: &Mirror, name: &str) -> OsString {
     match &mirror.endpoint {
         Endpoint::Daemon { host, module } => {
             let user = mirror.rsync.user.as_ref().map_or(String::new(), |user| format!("{user}@"));

@@ -9,5 +9,6 @@ pub mod placement;
 pub mod probe;
 pub mod removal;
 pub mod retrieval;
+pub mod trial;
 mod unhurried;
 pub mod version;

@@ -1,5 +1,6 @@
 //! The rsync on this host: whether it is there, and new enough.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -15,11 +16,31 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// More than that no rsync has to say, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
+/// What an rsync says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// The first number.
+    pub major: u32,
+    /// The second.
+    pub minor: u32,
+    /// The third.
+    pub patch: u32,
+    /// The newest protocol that it speaks.
+    pub protocol: Option<u32>,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)?;
+        self.protocol.map_or(Ok(()), |protocol| write!(f, ", protocol {protocol}"))
+    }
+}
+
 /// Checks that rsync can be run and is at least version 3.1.
 ///
 /// # Errors
 /// One line with what to install.
-pub fn check() -> Result<(), Failure> {
+pub fn check() -> Result<Version, Failure> {
     let failure = |message: String| Failure::new(Exit::Failed, message);
     let output = match first_words() {
         Ok(Some(output)) => output,
@@ -35,8 +56,8 @@ pub fn check() -> Result<(), Failure> {
         Err(e) => return Err(failure(format!("rsync cannot be run: {e}"))),
     };
     match parse(&String::from_utf8_lossy(&output)) {
-        Some(version) if version >= OLDEST => Ok(()),
-        Some((major, minor)) => Err(failure(format!(
+        Some(version) if (version.major, version.minor) >= OLDEST => Ok(version),
+        Some(Version { major, minor, .. }) => Err(failure(format!(
             "rsync {major}.{minor} is too old: version 3.1 or newer is needed; update the package `rsync`"
         ))),
         None => {
@@ -66,12 +87,16 @@ fn first_words() -> io::Result<Option<Vec<u8>>> {
     Ok(text)
 }
 
-/// Major and minor of `rsync  version 3.5.0  protocol version 32`, with or without a `v`.
-fn parse(text: &str) -> Option<(u32, u32)> {
+/// Reads `rsync  version 3.5.0  protocol version 32`, with or without a `v`.
+#[must_use]
+pub fn parse(text: &str) -> Option<Version> {
     let line = text.lines().next()?;
     let version = line.strip_prefix("rsync")?.trim_start().strip_prefix("version")?.trim_start();
     let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    let (major, minor) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    let patch = numbers.next().and_then(|patch| patch.parse().ok()).unwrap_or_default();
+    let protocol = line.rsplit_once("protocol version ").and_then(|(_, number)| number.trim().parse().ok());
+    Some(Version { major, minor, patch, protocol })
 }
 
 #[cfg(test)]
@@ -80,9 +105,10 @@ mod tests {
 
     #[test]
     fn first_lines_of_releases() {
-        assert_eq!(parse("rsync  version 3.5.0  protocol version 32\nCopyright"), Some((3, 5)));
-        assert_eq!(parse("rsync  version v3.2.7  protocol version 31"), Some((3, 2)));
-        assert_eq!(parse("rsync  version 3.0.9  protocol version 30"), Some((3, 0)));
+        let shown = |line: &str| parse(line).unwrap().to_string();
+        assert_eq!(shown("rsync  version 3.5.0  protocol version 32\nCopyright"), "3.5.0, protocol 32");
+        assert_eq!(shown("rsync  version v3.2.7  protocol version 31"), "3.2.7, protocol 31");
+        assert_eq!(shown("rsync  version 3.1"), "3.1.0");
         assert_eq!(parse("openrsync: protocol version 29"), None);
         assert_eq!(parse(""), None);
     }

@@ -5,6 +5,8 @@ mod attributes;
 mod bad_input;
 mod beside;
 mod changed;
+mod check_kernel;
+mod check_target;
 mod checksum;
 mod config_errors;
 mod content;

@@ -1,0 +1,158 @@
+//! The limits of the kernel beside what is needed. Pure but for reading the limits.
+
+use super::host::Host;
+use super::need::Need;
+use super::sysctl::Wanted;
+use crate::config::settings::{Jobs, Settings};
+use crate::exit::Exit;
+use crate::report::findings::{Finding, Grade};
+use crate::report::text::{bytes, count};
+
+/// What a watch costs: its own structure, and the inode that it keeps in memory (1,128 bytes with ext4).
+const WATCH: u64 = 1300;
+/// What others on the same host may need of instances: desktops and service managers.
+const OTHERS: u64 = 64;
+/// The fewest events that a queue should hold, which is the kernel's own value.
+const FEWEST_EVENTS: u64 = 16_384;
+/// More need not wait in a queue: when it overflows, what was lost is found by comparing.
+const MOST_EVENTS: u64 = 1 << 20;
+/// Files that a process has open beside those for sources and mirrors.
+const FILES: u64 = 64;
+/// For each source, and for each rsync: its pipes and the like.
+const FILES_EACH: u64 = 8;
+/// As many clients at most as `jobs = "auto"` comes to.
+const AUTO: u64 = 16;
+
+/// Adds a finding for each limit, and returns those that should be higher.
+pub(super) fn limits(settings: &Settings, needs: &[Need], host: &Host, findings: &mut Vec<Finding>) -> Vec<Wanted> {
+    let by = |fanotify: bool| needs.iter().filter(move |need| need.choice.fanotify == fanotify);
+    let watches: u64 = by(false).map(Need::directories).sum();
+    let directories: u64 = needs.iter().map(Need::directories).sum();
+    let (inotify, fanotify) = (by(false).count() as u64, by(true).count() as u64);
+    let queue = (directories / 4).clamp(FEWEST_EVENTS, MOST_EVENTS).next_power_of_two();
+    let mut wanted = Vec::new();
+    let mut look = |key: &'static str, necessary: u64, good: u64, better: u64, what: &str| {
+        let (finding, want) = limit(key, host.limit(key), Demand { necessary, good, better }, what);
+        findings.push(finding);
+        wanted.extend(want);
+    };
+    if inotify > 0 {
+        let good = watches + watches / 4 + 1024;
+        let better = (watches * 2).max(65_536).next_power_of_two();
+        look("fs.inotify.max_user_watches", watches, good, better, "one for each directory");
+        let better = (inotify + 2 * OTHERS).next_power_of_two();
+        look("fs.inotify.max_user_instances", inotify, inotify + OTHERS, better, "one for each source");
+        look("fs.inotify.max_queued_events", 0, queue, queue, "for bursts of changes");
+    }
+    if fanotify > 0 {
+        let better = (fanotify + 2 * OTHERS).next_power_of_two();
+        look("fs.fanotify.max_user_groups", fanotify, fanotify + OTHERS, better, "one for each source");
+        look("fs.fanotify.max_user_marks", fanotify, fanotify + OTHERS, better, "one for each file system");
+        look("fs.fanotify.max_queued_events", 0, queue, queue, "for bursts of changes");
+    }
+    findings.push(open_files(settings, needs.len() as u64, host));
+    if inotify > 0 {
+        findings.push(memory(watches, host));
+    }
+    wanted
+}
+
+/// How much of something is needed: to work at all, to work well, and what it is raised to when it is too little.
+#[derive(Debug, Clone, Copy)]
+struct Demand {
+    necessary: u64,
+    good: u64,
+    better: u64,
+}
+
+fn limit(key: &'static str, now: Option<u64>, demand: Demand, what: &str) -> (Finding, Option<Wanted>) {
+    let Demand { necessary, good, better } = demand;
+    let Some(now) = now else {
+        let found = "this kernel has no such limit that could be changed";
+        return (Finding { grade: Grade::Skipped, ..Finding::ok(key, found) }, None);
+    };
+    let found = match necessary {
+        0 => format!("{now}; {good} are enough, {what}"),
+        _ => format!("{now}; {necessary} needed, {what}"),
+    };
+    if now >= good {
+        return (Finding::ok(key, found), None);
+    }
+    let better = better.max(good);
+    let grade = if now < necessary { Grade::Bad(Exit::Failed) } else { Grade::Warning };
+    let remedy = format!("sersync check-kernel --fix, or until the next start: sysctl -w {key}={better}");
+    let found = if now < necessary { found } else { format!("{now}; {good} would be good, {what}") };
+    (Finding::with_remedy(key, grade, found, remedy), Some(Wanted { key, value: better }))
+}
+
+fn open_files(settings: &Settings, sources: u64, host: &Host) -> Finding {
+    const CHECK: &str = "open files";
+    let clients = |jobs| match jobs {
+        Jobs::Auto => AUTO,
+        Jobs::Fixed(number) => number as u64,
+    };
+    let mirrors = settings.sources.values().flat_map(|source| &source.targets);
+    let targets = mirrors.filter_map(|name| settings.targets.get(name));
+    let each = targets.map(|target| {
+        let hosts = crate::check::target::endpoints(target).len() as u64;
+        hosts.saturating_mul(clients(target.rsync.jobs))
+    });
+    let runs = each.fold(0_u64, u64::saturating_add);
+    let needed = sources.saturating_add(runs).saturating_mul(FILES_EACH).saturating_add(FILES);
+    match host.open_files {
+        None => Finding { grade: Grade::Skipped, ..Finding::ok(CHECK, "the limit is not known") },
+        Some(limit) if limit >= needed => {
+            let limit = if limit == u64::MAX { "no limit".to_owned() } else { limit.to_string() };
+            Finding::ok(CHECK, format!("{limit}; up to {needed} needed"))
+        }
+        Some(limit) => Finding::with_remedy(
+            CHECK,
+            Grade::Warning,
+            format!("{limit}; up to {needed} needed when all mirrors are busy at the same time"),
+            format!(
+                "set LimitNOFILE={0} in the units of systemd, or run `ulimit -n {0}` first",
+                needed.next_power_of_two()
+            ),
+        ),
+    }
+}
+
+/// The inodes of watched directories cannot leave the memory.
+fn memory(watches: u64, host: &Host) -> Finding {
+    const CHECK: &str = "memory";
+    let pinned = watches.saturating_mul(WATCH);
+    let found = format!(
+        "{} for the watches of {}",
+        bytes(pinned),
+        count(usize::try_from(watches).unwrap_or(usize::MAX), "directory")
+    );
+    match (host.memory, host.available) {
+        (Some(memory), Some(available)) => {
+            let found = format!("{found}, of {}, of which {} are free", bytes(memory), bytes(available));
+            let remedy =
+                "exclude directories that need not be mirrored at once (`watch.exclude`), or let fanotify watch (root)";
+            if pinned > available {
+                Finding::with_remedy(CHECK, Grade::Bad(Exit::Failed), found, remedy)
+            } else if pinned > memory / 10 {
+                Finding::with_remedy(CHECK, Grade::Warning, found, remedy)
+            } else {
+                Finding::ok(CHECK, found)
+            }
+        }
+        _ => Finding { grade: Grade::Skipped, ..Finding::ok(CHECK, found) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_bad_below_what_is_needed_and_raised_with_room() {
+        let demand = Demand { necessary: 100, good: 150, better: 256 };
+        let grade = |now| limit("k", Some(now), demand, "x").0.grade;
+        assert_eq!([grade(99), grade(100), grade(150)], [Grade::Bad(Exit::Failed), Grade::Warning, Grade::Ok]);
+        assert_eq!(limit("k", Some(99), demand, "x").1, Some(Wanted { key: "k", value: 256 }));
+        assert_eq!(limit("k", None, demand, "x").0.grade, Grade::Skipped);
+    }
+}

@@ -1,0 +1,89 @@
+//! The rsync invocations by which a target is tried out: with files of our own, under a name that no source can have, all of
+//! which is removed again.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::argv::{begin, destination, history, module, option};
+use crate::history::bucket::HISTORY_DIR;
+use crate::mirror::Mirror;
+
+/// More paths than this a trial never leaves behind.
+const MOST: usize = 100;
+
+/// Lists what is in the root of the module, one level.
+#[must_use]
+pub fn root_listing(mirror: &Mirror) -> Command {
+    let mut command = begin(mirror);
+    command.args(["--list-only", "-d", "--8-bit-output", "--no-h", "--outbuf=B", "--"]).arg(module(mirror));
+    command
+}
+
+/// Lists what the history of the mirror has.
+#[must_use]
+pub fn history_listing(mirror: &Mirror) -> Command {
+    let mut command = begin(mirror);
+    command.args(["--list-only", "-r", "--8-bit-output", "--no-h", "--outbuf=B", "--"]);
+    command.arg(history(mirror, &mirror.source.name));
+    command
+}
+
+/// Sends one file of the source without its time, so that it has that of the endpoint's clock.
+#[must_use]
+pub fn untimed(mirror: &Mirror, name: &str) -> Command {
+    let mut command = begin(mirror);
+    command.current_dir(&mirror.source.path);
+    command.args(["-R", "--"]).arg(format!("./{name}")).arg(destination(mirror));
+    command
+}
+
+/// What becomes of the directory of all histories when a trial is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Histories {
+    /// It was there before, and stays.
+    Stay,
+    /// The trial has made it: it goes when nothing else is in it.
+    Go,
+}
+
+/// Removes a mirror and its history and nothing else: an `empty` tree is mirrored over the module, and rules protect all
+/// but these two. In the tree is the directory of all histories, if that is to stay.
+#[must_use]
+pub fn removal(mirror: &Mirror, empty: &Path, histories: Histories) -> Command {
+    let mut command = begin(mirror);
+    command.args(["-r", "--delete", "--force", "--existing"]).arg(format!("--max-delete={MOST}"));
+    command.args(rules(&mirror.source.name, histories).into_iter().map(|rule| format!("--filter={rule}")));
+    command.arg("--").arg(option("", empty.join("").as_os_str())).arg(module(mirror));
+    command
+}
+
+fn rules(name: &str, histories: Histories) -> Vec<String> {
+    let mut rules = Vec::new();
+    for place in [format!("/{name}"), format!("/{HISTORY_DIR}/{name}")] {
+        rules.extend([format!("risk {place}/**"), format!("risk {place}/")]);
+    }
+    if histories == Histories::Go {
+        rules.push(format!("risk /{HISTORY_DIR}/"));
+    }
+    rules.push("protect *".to_owned());
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_trial_is_at_risk() {
+        let expected = [
+            "risk /.t/**",
+            "risk /.t/",
+            "risk /history-backup/.t/**",
+            "risk /history-backup/.t/",
+            "risk /history-backup/",
+            "protect *",
+        ];
+        assert_eq!(rules(".t", Histories::Go), expected);
+        assert!(!rules(".t", Histories::Stay).contains(&expected[4].to_owned()));
+    }
+}
