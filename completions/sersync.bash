@@ -34,6 +34,9 @@ _sersync() {
             sersync,gen-rsyncd-conf)
                 cmd="sersync__subcmd__gen__subcmd__rsyncd__subcmd__conf"
                 ;;
+            sersync,gen-schedule)
+                cmd="sersync__subcmd__gen__subcmd__schedule"
+                ;;
             sersync,generate)
                 cmd="sersync__subcmd__generate"
                 ;;
@@ -58,8 +61,14 @@ _sersync() {
             sersync__subcmd__config,check)
                 cmd="sersync__subcmd__config__subcmd__check"
                 ;;
+            sersync__subcmd__config,example)
+                cmd="sersync__subcmd__config__subcmd__example"
+                ;;
             sersync__subcmd__config,help)
                 cmd="sersync__subcmd__config__subcmd__help"
+                ;;
+            sersync__subcmd__config,import)
+                cmd="sersync__subcmd__config__subcmd__import"
                 ;;
             sersync__subcmd__config,show)
                 cmd="sersync__subcmd__config__subcmd__show"
@@ -67,8 +76,14 @@ _sersync() {
             sersync__subcmd__config__subcmd__help,check)
                 cmd="sersync__subcmd__config__subcmd__help__subcmd__check"
                 ;;
+            sersync__subcmd__config__subcmd__help,example)
+                cmd="sersync__subcmd__config__subcmd__help__subcmd__example"
+                ;;
             sersync__subcmd__config__subcmd__help,help)
                 cmd="sersync__subcmd__config__subcmd__help__subcmd__help"
+                ;;
+            sersync__subcmd__config__subcmd__help,import)
+                cmd="sersync__subcmd__config__subcmd__help__subcmd__import"
                 ;;
             sersync__subcmd__config__subcmd__help,show)
                 cmd="sersync__subcmd__config__subcmd__help__subcmd__show"
@@ -90,6 +105,9 @@ _sersync() {
                 ;;
             sersync__subcmd__help,gen-rsyncd-conf)
                 cmd="sersync__subcmd__help__subcmd__gen__subcmd__rsyncd__subcmd__conf"
+                ;;
+            sersync__subcmd__help,gen-schedule)
+                cmd="sersync__subcmd__help__subcmd__gen__subcmd__schedule"
                 ;;
             sersync__subcmd__help,generate)
                 cmd="sersync__subcmd__help__subcmd__generate"
@@ -114,6 +132,12 @@ _sersync() {
                 ;;
             sersync__subcmd__help__subcmd__config,check)
                 cmd="sersync__subcmd__help__subcmd__config__subcmd__check"
+                ;;
+            sersync__subcmd__help__subcmd__config,example)
+                cmd="sersync__subcmd__help__subcmd__config__subcmd__example"
+                ;;
+            sersync__subcmd__help__subcmd__config,import)
+                cmd="sersync__subcmd__help__subcmd__config__subcmd__import"
                 ;;
             sersync__subcmd__help__subcmd__config,show)
                 cmd="sersync__subcmd__help__subcmd__config__subcmd__show"
@@ -149,7 +173,7 @@ _sersync() {
 
     case "${cmd}" in
         sersync)
-            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel config completions generate help"
+            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -257,7 +281,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__config)
-            opts="-c -v -q -h --config --state-dir --verbose --quiet --help check show help"
+            opts="-c -v -q -h --config --state-dir --verbose --quiet --help check example import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -308,8 +332,34 @@ _sersync() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sersync__subcmd__config__subcmd__example)
+            opts="-c -v -q -h --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sersync__subcmd__config__subcmd__help)
-            opts="check show help"
+            opts="check example import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -323,6 +373,20 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__config__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__config__subcmd__help__subcmd__example)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -350,6 +414,20 @@ _sersync() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sersync__subcmd__config__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sersync__subcmd__config__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -357,6 +435,36 @@ _sersync() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__config__subcmd__import)
+            opts="-c -v -q -h --format --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -518,6 +626,48 @@ _sersync() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sersync__subcmd__gen__subcmd__schedule)
+            opts="-c -v -q -h --cron --systemd --user --out --diff --force --program --seed --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --program)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sersync__subcmd__generate)
             opts="-c -v -q -h --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -545,7 +695,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help)
-            opts="full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel config completions generate help"
+            opts="full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -601,7 +751,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help__subcmd__config)
-            opts="check show"
+            opts="check example import show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,6 +765,34 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help__subcmd__config__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__help__subcmd__config__subcmd__example)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__help__subcmd__config__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -657,6 +835,20 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help__subcmd__gen__subcmd__rsyncd__subcmd__conf)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__help__subcmd__gen__subcmd__schedule)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

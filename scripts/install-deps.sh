@@ -52,6 +52,8 @@ git git git
 setsid util-linux util-linux
 script bsdutils util-linux-script
 setfacl acl acl
+ip iproute2 iproute
+systemd-analyze systemd systemd
 shellcheck shellcheck ShellCheck
 mandoc mandoc mandoc
 "

@@ -15,9 +15,10 @@ use clap_complete::Shell;
 
 use self::examples::{
     CHECK_KERNEL_EXAMPLES, CHECK_TARGET_EXAMPLES, COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES,
-    GEN_RSYNCD_CONF_EXAMPLES, HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES, HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES,
-    RESTORE_EXAMPLES, STATUS_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
+    GEN_RSYNCD_CONF_EXAMPLES, GEN_SCHEDULE_EXAMPLES, HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES, HISTORY_LIST_EXAMPLES,
+    PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, STATUS_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
 };
+use crate::config::import::Format;
 use crate::config::server;
 use crate::config::settings::Host;
 use crate::config::units::{Size, Span};
@@ -130,6 +131,12 @@ pub enum Command {
     /// rsync. What should be changed is said with the command for it. Ends with 0 when all is well, with 3 when something could
     /// be better, and with 1 when something will not work.
     CheckKernel(CheckKernelArgs),
+    /// Write crontab lines or timers of systemd for what has to run regularly
+    ///
+    /// A `full-sync` for each source as often as `every` in [full-sync] says, at different times; `prune-history` every day, if a
+    /// history is kept; and every week a `verify` that compares some of the files. `every` may be an interval that no crontab can
+    /// say: then the pass is started more often, with --if-older-than. Without --out it only prints them.
+    GenSchedule(GenScheduleArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
     /// Print the tab completion for a shell
@@ -536,6 +543,49 @@ pub struct GenRsyncdConfArgs {
     pub run_dir: PathBuf,
 }
 
+/// Write crontab lines or timers of systemd for what has to run regularly.
+#[derive(Debug, Args)]
+#[command(after_long_help = GEN_SCHEDULE_EXAMPLES.to_owned() + &exit_status())]
+#[command(group = clap::ArgGroup::new("form").required(true).args(["cron", "systemd"]))]
+#[allow(clippy::struct_excessive_bools, reason = "these are the switches of a command line")]
+pub struct GenScheduleArgs {
+    /// Names of configured sources [default: all]
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<String>,
+
+    /// Lines of a crontab
+    #[arg(long)]
+    pub cron: bool,
+
+    /// Services and timers of systemd
+    #[arg(long)]
+    pub systemd: bool,
+
+    /// Who runs it. In a crontab this adds the field that the files of /etc/cron.d have [default there: root]
+    #[arg(long, value_name = "USER", value_parser = server::account)]
+    pub user: Option<String>,
+
+    /// Write into this directory: /etc/cron.d, or /etc/systemd/system
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Only show what --out would change, as a patch
+    #[arg(long, requires = "out")]
+    pub diff: bool,
+
+    /// Also replace files that somebody else has written or edited
+    #[arg(long, requires = "out")]
+    pub force: bool,
+
+    /// The program that is started [default: this one]
+    #[arg(long, value_name = "PATH")]
+    pub program: Option<PathBuf>,
+
+    /// What the times depend on, so that many hosts do not begin at once [default: the name of this host]
+    #[arg(long, value_name = "TEXT")]
+    pub seed: Option<String>,
+}
+
 /// A module and its directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModulePath {
@@ -568,6 +618,21 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// Say whether the configuration is valid, and what is wrong with it
     Check,
+    /// Print a configuration with every key, its default and what it means
+    Example,
+    /// Print the configuration that another program's comes to
+    ///
+    /// FILE is `sersync.conf` of the bash sersync, `confxml.xml` of the C++ sersync, or a configuration of lsyncd that is made of
+    /// literal `sync{default.rsync, ...}` blocks. It is only read, and nothing in it is executed. What has no equal, or would
+    /// endanger a mirror, is in the result as a comment with the reason. The result is valid.
+    Import {
+        /// The file
+        file: PathBuf,
+
+        /// Whose it is: bash, xml or lsyncd [default: what it looks like]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<Format>,
+    },
     /// Print the validated configuration with all defaults filled in
     Show {
         /// As JSON instead of TOML

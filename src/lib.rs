@@ -24,6 +24,7 @@ pub mod report;
 pub mod restore;
 pub mod root;
 pub mod rsync;
+pub mod schedule;
 pub mod scope;
 pub mod server;
 pub mod signals;

@@ -281,7 +281,10 @@ fn bad(check: &str, Trouble { exit, why }: Trouble) -> Finding {
             "auth users",
             "compare `user` and the first line of `password-file` here with `auth users` and `secrets file` there",
         ),
-        ("no such module", "add the module to rsyncd.conf there; `sersync gen-rsyncd-conf` writes one"),
+        (
+            "no such module",
+            "add the module to rsyncd.conf there (`sersync gen-rsyncd-conf` writes one), or this host to its `hosts allow`",
+        ),
         ("module's directory", "make the directory of the module there, or mount it"),
         ("lock file", "let the daemon write to the directory of the module's `lock file` there"),
         ("No space left", "make room on the file system of the module there"),

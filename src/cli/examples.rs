@@ -198,11 +198,27 @@ and remedy (null when there is nothing to do).
 
 ";
 
+pub(super) const GEN_SCHEDULE_EXAMPLES: &str = "\
+Examples:
+  sersync gen-schedule --cron               lines for `crontab -e`
+  sersync gen-schedule --cron --out /etc/cron.d
+                                            a file of its own there, for root
+  sersync gen-schedule --systemd --out /etc/systemd/system
+                                            services and timers, which are named for `systemctl enable --now`
+
+Passes that are due once a day or less often begin between 1 and 5 o'clock. A source that is taken out of the configuration
+leaves its timer behind: disable it, and remove its two files.
+
+";
+
 pub(super) const CONFIG_EXAMPLES: &str = "\
 Examples:
   sersync config check                      name every mistake, with its line and what to do
   sersync -c new.toml config check          before it is put in place
   sersync config show --json                what the configuration comes to, for programs
+  sersync config example >sersync.toml      to begin with
+  sersync config import /usr/local/sersync/etc/sersync.conf >sersync.toml
+                                            from the bash sersync; read the comments in it
 
 ";
 

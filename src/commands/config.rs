@@ -1,19 +1,26 @@
-//! `config check` and `config show`.
+//! `config check`, `config show`, `config example` and `config import`.
+
+use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 
 use super::setup;
 use crate::cli::{Cli, ConfigArgs, ConfigCommand};
-use crate::config::{password, show};
-use crate::exit::Exit;
+use crate::config::import::{self, Format};
+use crate::config::{EXAMPLE, password, show};
+use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
 use crate::report;
-use crate::report::text::count;
+use crate::report::text::{self, count};
+
+/// A configuration that is bigger than this is none.
+const BIGGEST: u64 = 256 << 10;
 
 pub(super) fn run(cli: &Cli, args: &ConfigArgs) -> Result<Exit> {
-    let settings = setup::load(cli)?;
-    match args.command {
+    match &args.command {
         ConfigCommand::Check => {
+            let settings = setup::load(cli)?;
             let mirrors = Mirror::select(&settings, &[])?;
             for file in setup::password_files(&mirrors) {
                 password::check(file)?;
@@ -21,8 +28,23 @@ pub(super) fn run(cli: &Cli, args: &ConfigArgs) -> Result<Exit> {
             let sources = count(settings.sources.len(), "source");
             report::print(&format!("valid: {sources}, {}\n", count(mirrors.len(), "mirror")))?;
         }
-        ConfigCommand::Show { json: true } => report::print(&(show::as_json(&settings)? + "\n"))?,
-        ConfigCommand::Show { json: false } => report::print(&show::as_toml(&settings)?)?,
+        ConfigCommand::Show { json: true } => report::print(&(show::as_json(&setup::load(cli)?)? + "\n"))?,
+        ConfigCommand::Show { json: false } => report::print(&show::as_toml(&setup::load(cli)?)?)?,
+        ConfigCommand::Example => report::print(EXAMPLE)?,
+        ConfigCommand::Import { file, format } => report::print(&imported(file, *format)?)?,
     }
     Ok(Exit::Done)
+}
+
+fn imported(file: &Path, format: Option<Format>) -> Result<String> {
+    let shown = text::path(file);
+    let unreadable = |why: String| Failure::new(Exit::Failed, format!("cannot read {shown}: {why}"));
+    let size = fs::metadata(file).map_err(|e| unreadable(e.to_string()))?.len();
+    if size > BIGGEST {
+        return Err(unreadable(format!("{} are too much for a configuration", text::bytes(size))).into());
+    }
+    let bytes = fs::read(file).map_err(|e| unreadable(e.to_string()))?;
+    // Comments in an old encoding are no reason to refuse the rest.
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(import::import(&text, &shown, format.unwrap_or_else(|| import::guess(&text))).map_err(Failure::from)?)
 }

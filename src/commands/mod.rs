@@ -6,6 +6,7 @@ mod check_target;
 mod config;
 mod full_sync;
 mod gen_rsyncd_conf;
+mod gen_schedule;
 mod generate;
 mod history;
 mod interrupt;
@@ -73,6 +74,7 @@ fn dispatch(cli: &Cli) -> Result<End> {
         Command::GenRsyncdConf(args) => gen_rsyncd_conf::run(cli, args).map(End::Exit),
         Command::CheckKernel(args) => check_kernel::run(cli, args).map(End::Exit),
         Command::CheckTarget(args) => check_target::run(cli, args),
+        Command::GenSchedule(args) => gen_schedule::run(cli, args).map(End::Exit),
         Command::Config(args) => config::run(cli, args).map(End::Exit),
         Command::Completions { shell } => generate::completions(*shell).map(End::Exit),
         Command::Generate { dir } => generate::all(dir).map(End::Exit),

@@ -10,6 +10,7 @@ mod example;
 mod explain;
 mod extra_args;
 mod host;
+pub mod import;
 pub mod locate;
 mod names;
 mod overlap;

@@ -27,7 +27,7 @@ pub(super) const NO_LIMIT: &str = "none";
 const LEAST_PENDING: usize = 16;
 
 /// The longest `keep-days`, a hundred years.
-const MOST_DAYS: u32 = 36_500;
+pub(super) const MOST_DAYS: u32 = 36_500;
 
 /// Checks everything and fills in the defaults.
 pub(super) fn settings(written: &written::Config) -> Result<Settings, Vec<Problem>> {

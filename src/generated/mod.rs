@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use similar::TextDiff;
 
+use crate::exit::{Exit, Failure};
 use crate::report::text;
 
 pub use mark::{is_ours, marked};
@@ -73,6 +74,24 @@ impl File {
         // What is there may hold anything.
         patch.lines().map(|line| text::escaped(line.as_bytes()) + "\n").collect()
     }
+}
+
+/// Refuses to go on when somebody else has written or edited one of these files, unless it is forced.
+///
+/// # Errors
+/// One line with all of them.
+pub fn refuse_foreign(files: &[(File, Found)], force: bool) -> Result<(), Failure> {
+    let foreign = files.iter().filter(|(_, found)| matches!(found, Found::Foreign(_)) && !force);
+    let foreign: Vec<String> = foreign.map(|(file, _)| text::path(&file.path)).collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let (is, it) = if foreign.len() == 1 { ("was", "it") } else { ("were", "them") };
+    let why = format!(
+        "{} {is} written or edited by somebody else, and nothing is changed: --diff shows the difference, --force replaces {it}",
+        foreign.join(" and ")
+    );
+    Err(Failure::new(Exit::Refused, why))
 }
 
 /// The text of a file; nothing when there is none.

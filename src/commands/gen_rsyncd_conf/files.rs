@@ -102,7 +102,7 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
         report::print(&shown)?;
         return Ok(());
     }
-    refuse_foreign(&files, args.force)?;
+    generated::refuse_foreign(&files, args.force)?;
     let mut said = String::new();
     if place.is_here() {
         for module in plan.modules.values() {
@@ -185,20 +185,6 @@ fn be_private(path: &Path) {
         let shown = text::path(path);
         warn!("{shown}: is accessible by others (mode {mode:o}); run `chmod 600 {shown}`");
     }
-}
-
-fn refuse_foreign(files: &[(File, Found)], force: bool) -> Result<(), Failure> {
-    let foreign = files.iter().filter(|(_, found)| matches!(found, Found::Foreign(_)) && !force);
-    let foreign: Vec<String> = foreign.map(|(file, _)| text::path(&file.path)).collect();
-    if foreign.is_empty() {
-        return Ok(());
-    }
-    let (is, it) = if foreign.len() == 1 { ("was", "it") } else { ("were", "them") };
-    let why = format!(
-        "{} {is} written or edited by somebody else, and nothing is changed: --diff shows the difference, --force replaces {it}",
-        foreign.join(" and ")
-    );
-    Err(Failure::new(Exit::Refused, why))
 }
 
 /// Makes the directory of a module, where it is missing, for the user who writes to it.

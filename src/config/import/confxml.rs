@@ -1,0 +1,241 @@
+//! What `confxml.xml` of the C++ sersync comes to. Pure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use roxmltree::{Document, Node};
+
+use super::draft::{self, Draft};
+use super::options;
+use super::regex::{Matching, translate};
+use crate::config::settings::Host;
+use crate::config::units::Span;
+use crate::config::{names, paths};
+
+/// Elements below one another are read up to here: the tree of a document that nests deeper is not even built.
+const DEEPEST: usize = 60;
+
+/// Reads the document.
+///
+/// # Errors
+/// `LINE:COLUMN: why`, when it is none.
+pub(super) fn map(text: &str) -> Result<Draft, String> {
+    if depth(text) > DEEPEST {
+        return Err("1:1: elements are nested too deeply".to_owned());
+    }
+    // The declaration may name an encoding, but the text has been decoded already.
+    let document = Document::parse(text).map_err(|e| format!("{}:{}: {e}", e.pos().row, e.pos().col))?;
+    let mut draft = Draft::default();
+    let root = document.root_element();
+    let rsync = child(root, &["sersync", "rsync"]);
+    let port = rsync.and_then(|rsync| child(rsync, &["userDefinedPort"])).filter(is_on);
+    let port = port.and_then(|port| port.attribute("port")?.trim().parse().ok());
+    mirrors(root, port, &mut draft);
+    if draft.is_empty() {
+        return Ok(draft);
+    }
+    if let Some(rsync) = rsync {
+        connection(rsync, &mut draft);
+    }
+    let left_out = filter(root, &mut draft);
+    passes(root, &left_out, &mut draft);
+    events(root, &mut draft);
+    unneeded(root, &mut draft);
+    draft.head.push(
+        "The C++ sersync put the files into the module itself; here each source has a directory of its own in it. To keep what \
+         is there, move it on the server before the first pass, as in: cd MODULE && mkdir NAME && mv FILES NAME/"
+            .to_owned(),
+    );
+    Ok(draft)
+}
+
+/// How deep elements can be nested, counted roughly and at most too high.
+fn depth(text: &str) -> usize {
+    let (mut deepest, mut depth) = (0_usize, 0_usize);
+    for (at, _) in text.match_indices('<') {
+        let rest = &text[at + 1..];
+        if rest.starts_with('/') {
+            depth = depth.saturating_sub(1);
+        } else if !rest.starts_with(['!', '?']) {
+            let tag = rest.split('>').next().unwrap_or_default();
+            depth += usize::from(!tag.ends_with('/'));
+            deepest = deepest.max(depth);
+        }
+    }
+    deepest
+}
+
+/// The element that is reached by these names.
+fn child<'a, 'i>(node: Node<'a, 'i>, names: &[&str]) -> Option<Node<'a, 'i>> {
+    names.iter().try_fold(node, |node, name| node.children().find(|child| child.has_tag_name(*name)))
+}
+
+fn children<'a, 'i: 'a>(node: Node<'a, 'i>, name: &'a str) -> impl Iterator<Item = Node<'a, 'i>> {
+    node.children().filter(move |child| child.has_tag_name(name))
+}
+
+fn is_on(node: &Node<'_, '_>) -> bool {
+    node.attribute("start").is_some_and(|start| start.trim() == "true")
+}
+
+fn mirrors(root: Node<'_, '_>, port: Option<u16>, draft: &mut Draft) {
+    let Some(sersync) = child(root, &["sersync"]) else { return };
+    for path in children(sersync, "localpath") {
+        let watch = path.attribute("watch").unwrap_or_default().trim();
+        if let Err(why) = paths::absolute(watch) {
+            draft.say(&format!("<localpath watch=\"{watch}\">: left out: {why}"));
+            continue;
+        }
+        let wish = Path::new(watch).file_name().map_or("root".into(), |name| name.to_string_lossy());
+        let name = draft::usable(&wish);
+        for remote in children(path, "remote") {
+            let (ip, module) =
+                (remote.attribute("ip").unwrap_or_default(), remote.attribute("name").unwrap_or_default());
+            let host = draft::host(ip.trim(), port).and_then(|host| names::check(module).map(|()| host));
+            match host {
+                Ok(host) => add(draft, &name, watch, module, &host),
+                Err(why) => draft.say(&format!("<remote ip=\"{ip}\" name=\"{module}\"/>: left out: {why}")),
+            }
+        }
+    }
+}
+
+fn add(draft: &mut Draft, name: &str, path: &str, module: &str, host: &Host) {
+    let target = draft.target(module);
+    target.set("module", module, "");
+    target.add("hosts", [host.to_string()]);
+    let source = draft.source(name);
+    source.set("path", path, "");
+    source.add("targets", [module.to_owned()]);
+}
+
+fn connection(rsync: Node<'_, '_>, draft: &mut Draft) {
+    if let Some(auth) = child(rsync, &["auth"]).filter(is_on) {
+        if let Some(user) = auth.attribute("users").and_then(|user| names::check_user(user.trim()).ok()) {
+            draft.rsync.set("user", user, "");
+        }
+        if let Some(file) = auth.attribute("passwordfile").filter(|file| paths::absolute(file).is_ok()) {
+            draft.rsync.set("password-file", file, "");
+        }
+    }
+    if let Some(timeout) = child(rsync, &["timeout"]).filter(is_on) {
+        let seconds = timeout.attribute("time").and_then(|time| time.trim().parse().ok());
+        if let Some(seconds) = seconds.filter(|seconds| *seconds > 0 && options::is_short(*seconds)) {
+            draft.rsync.set("timeout", Span(Duration::from_secs(seconds)).to_string(), "");
+        }
+    }
+    if child(rsync, &["ssh"]).as_ref().is_some_and(is_on) {
+        let why = "not taken over: the other end has to be an rsync daemon; `sersync gen-rsyncd-conf` sets one up";
+        draft.rsync.comment("<ssh start=\"true\"/>", why);
+    }
+    if let Some(params) = child(rsync, &["commonParams"]).and_then(|common| common.attribute("params")) {
+        let words: Vec<String> = params.split_whitespace().map(str::to_owned).collect();
+        let patterns = options::take_over(&words, &mut draft.rsync);
+        draft.each_source().for_each(|source| source.add("exclude", patterns.clone()));
+    }
+}
+
+fn expressions<'a>(node: Node<'a, '_>) -> Vec<&'a str> {
+    node.children()
+        .filter(|child| child.has_tag_name("exclude"))
+        .filter_map(|child| child.attribute("expression"))
+        .collect()
+}
+
+/// What is left out in real time: regular expressions. Returns the patterns that they come to.
+fn filter(root: Node<'_, '_>, draft: &mut Draft) -> Vec<String> {
+    let mut all = Vec::new();
+    let Some(filter) = child(root, &["filter"]).filter(is_on) else { return all };
+    for expression in expressions(filter) {
+        let original = format!("<filter><exclude expression=\"{expression}\">");
+        match translate(expression, Matching::Whole) {
+            Some(patterns) => {
+                draft.each_source().for_each(|source| source.add("watch.exclude", patterns.clone()));
+                all.extend(patterns);
+            }
+            None => draft.watch.comment(
+                &original,
+                "not taken over: rsync's patterns cannot say exactly this regular expression; write what is meant into \
+                 watch.exclude (real time only) or exclude of the source, as in \"/info/\"",
+            ),
+        }
+    }
+    all
+}
+
+fn passes(root: Node<'_, '_>, left_out: &[String], draft: &mut Draft) {
+    let Some(crontab) = child(root, &["sersync", "crontab"]) else { return };
+    let schedule = crontab.attribute("schedule").unwrap_or_default();
+    let original =
+        format!("<crontab start=\"{}\" schedule=\"{schedule}\">", crontab.attribute("start").unwrap_or_default());
+    let minutes: Option<u64> = schedule.trim().parse().ok().filter(|minutes| *minutes > 0 && *minutes <= 60 * 24 * 365);
+    match minutes.filter(|_| is_on(&crontab)) {
+        Some(minutes) => {
+            draft.full_sync.set("every", Span(Duration::from_secs(minutes * 60)).to_string(), "");
+            let why = "`sersync gen-schedule --cron` or `--systemd` writes what starts the passes";
+            draft.full_sync.comment(&original, why);
+        }
+        None => draft
+            .full_sync
+            .comment(&original, "not in use; `sersync gen-schedule` writes what starts passes, if they are wanted"),
+    }
+    let Some(filter) = child(crontab, &["crontabfilter"]).filter(is_on) else { return };
+    for pattern in expressions(filter) {
+        let anchored = pattern.trim_start_matches('/');
+        if left_out.iter().any(|other| other == pattern || other.trim_start_matches('/') == anchored) {
+            draft.each_source().for_each(|source| source.add("exclude", [pattern.to_owned()]));
+        } else {
+            draft.full_sync.comment(
+                &format!("<crontabfilter><exclude expression=\"{pattern}\">"),
+                "not taken over: it was left out of full passes only, and mirrored in real time; write it into exclude of the \
+                 source to leave it out everywhere",
+            );
+        }
+    }
+}
+
+/// Kinds of events that were switched off.
+fn events(root: Node<'_, '_>, draft: &mut Draft) {
+    let Some(inotify) = child(root, &["inotify"]) else { return };
+    for event in inotify.children().filter(|node| node.is_element() && !is_on(node)) {
+        let name = event.tag_name().name();
+        let why = match name {
+            "delete" => {
+                "not taken over: what is deleted in a source is deleted on its mirrors, and kept in their history for keep-days"
+            }
+            "createFolder" | "closeWrite" | "moveFrom" | "moveTo" => {
+                "not taken over: all changes are mirrored, since the mirror would differ without them"
+            }
+            // These were off by default, for the sake of speed only.
+            _ => continue,
+        };
+        draft.watch.comment(&format!("<{name} start=\"false\"/>"), why);
+    }
+}
+
+/// What there is no need for.
+fn unneeded(root: Node<'_, '_>, draft: &mut Draft) {
+    if let Some(log) = child(root, &["sersync", "failLog"]) {
+        let path = log.attribute("path").unwrap_or_default();
+        let why = "not needed: what fails is tried again by itself, and named. The script there was writable for everybody and \
+                   run as root: remove it";
+        draft.watch.comment(&format!("<failLog path=\"{path}\">"), why);
+    }
+    if let Some(plugin) = child(root, &["sersync", "plugin"]).filter(is_on) {
+        let name = plugin.attribute("name").unwrap_or_default();
+        draft.watch.comment(
+            &format!("<plugin start=\"true\" name=\"{name}\"/>"),
+            "no equal: `after` in [full-sync] runs a program after a pass",
+        );
+    }
+    for (name, why) in [
+        ("debug", "use -v, -vv or -vvv"),
+        ("fileSystem", "not needed: file systems without types of entries are asked for them"),
+    ] {
+        if let Some(node) =
+            child(root, &[name]).filter(|node| node.attributes().any(|attribute| attribute.value() == "true"))
+        {
+            draft.watch.comment(&format!("<{}>", node.tag_name().name()), why);
+        }
+    }
+}
