@@ -33,5 +33,6 @@ mod status;
 mod storm;
 mod support;
 mod support_works;
+mod two_hosts;
 mod verify;
 mod watch;
