@@ -4,6 +4,9 @@
 # It asks the package manager for nothing when nothing is missing, so that it can stand before everything else.
 set -eu
 
+# Where some distributions keep programs that others than root need as well.
+PATH=$PATH:/usr/sbin:/sbin
+
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 say() {
@@ -54,6 +57,7 @@ script bsdutils util-linux-script
 setfacl acl acl
 ip iproute2 iproute
 systemd-analyze systemd systemd
+logrotate logrotate logrotate
 shellcheck shellcheck ShellCheck
 mandoc mandoc mandoc
 "

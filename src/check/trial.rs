@@ -183,7 +183,10 @@ impl<'a> Trial<'a> {
         if distance > sessions::FAR {
             findings.push(Finding {
                 grade: Grade::Skipped,
-                ..Finding::ok("sessions", "too far away to tell whether small sessions stall")
+                ..Finding::ok(
+                    "sessions",
+                    "too far away, or reached in too roundabout a way, to tell whether they stall",
+                )
             });
             return Ok(());
         }

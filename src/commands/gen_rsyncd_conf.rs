@@ -130,9 +130,10 @@ fn print(plan: &Plan, users: &[User], place: &Place, show: bool) -> Result<()> {
     };
     let mut known = Vec::new();
     for user in users {
-        known.push(match (&user.password, show) {
+        let given = user.password.clone().or_else(|| files::in_use(user.password_file.as_deref()));
+        known.push(match (given, show) {
             (_, false) => "<password: a new one is made by --out, and shown by --show>".to_owned(),
-            (Some(password), true) => password.clone(),
+            (Some(password), true) => password,
             (None, true) => passwords::fresh()?,
         });
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -226,6 +227,27 @@ fn the_variables_of_the_container_are_understood() {
         .run()
         .code(2)
         .stderr_has("RSYNCD_USER: a daemon cannot have the user");
+}
+
+/// logrotate itself reads the snippet, as it does before each rotation.
+#[test]
+fn logrotate_finds_no_fault() {
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    if Command::new("logrotate").arg("--version").env("PATH", path).output().is_err() {
+        skip("there is no logrotate");
+        return;
+    }
+    let dir = place();
+    let (etc, log) = (dir.path().join("etc"), dir.path().join("a log"));
+    fs::write(&log, "a line\n").unwrap();
+    run(&dir, &["--out", etc.to_str().unwrap(), "--log-file", log.to_str().unwrap()]).code(0);
+    let state = dir.path().join("state");
+    let mut logrotate = Command::new("logrotate");
+    logrotate.args(["--debug", "--force", "--state"]).arg(state).arg(etc.join("logrotate.d/rsyncd")).env("PATH", path);
+    let output = logrotate.output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && !said.contains("error:"), "{said}");
+    assert!(said.contains(&format!("considering log {}", log.display())), "{said}");
 }
 
 /// The whole of it: a daemon with nothing but what was generated, and a pass to it.

@@ -50,6 +50,10 @@ fn every_help_lists_the_exit_codes() {
         "config --help",
         "history --help",
         "history find --help",
+        "check-kernel --help",
+        "check-target --help",
+        "gen-rsyncd-conf --help",
+        "gen-schedule --help",
     ] {
         let output = Sersync::new(&command.split(' ').collect::<Vec<_>>()).run().code(0);
         for (exit, meaning) in sersync::exit::Exit::TABLE {

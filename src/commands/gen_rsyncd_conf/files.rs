@@ -116,6 +116,10 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
         let done = if *found == Found::Same { "unchanged" } else { "written" };
         let _ = writeln!(said, "{done:<9}  {}", text::path(&file.path));
     }
+    if !rustix::process::geteuid().is_root() {
+        let (secrets, user) = (text::path(&secrets_path(place)), rustix::process::getuid().as_raw());
+        warn!("{secrets} belongs to user {user}, and a daemon of root wants root's: run `chown root {secrets}` there");
+    }
     if args.show {
         for (user, password) in &known {
             let _ = writeln!(said, "password   {user}: {password}");
@@ -151,7 +155,7 @@ fn known_passwords(users: &[User], place: &Place, force: bool) -> Result<Vec<(St
 }
 
 /// The password that this host already uses as a client.
-fn in_use(file: Option<&Path>) -> Option<String> {
+pub(super) fn in_use(file: Option<&Path>) -> Option<String> {
     let file = file.filter(|file| password::check(file).is_ok())?;
     let text = fs::read_to_string(file).ok()?;
     passwords::of_client(&text).map(str::to_owned)
