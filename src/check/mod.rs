@@ -7,3 +7,4 @@ pub mod kernel;
 mod sessions;
 pub mod target;
 mod trial;
+mod verdict;

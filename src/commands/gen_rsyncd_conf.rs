@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::report;
 use crate::report::text;
 use crate::server::plan::{self, Plan, Wishes};
-use crate::server::{environment, passwords};
+use crate::server::{environment, passwords, safety};
 
 /// Where the files of a server are when nothing else is said.
 const ETC: &str = "/etc";
@@ -41,7 +41,7 @@ pub(super) fn run(cli: &Cli, args: &GenRsyncdConfArgs) -> Result<Exit> {
         let settings = setup::load(cli)?;
         from_settings(&settings, args, &place).map_err(usage)?
     };
-    for line in plan::warnings(&plan.modules) {
+    for line in safety::warnings(&plan.modules) {
         warn!("{line}");
     }
     match &args.out {

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use super::passwords;
-use super::plan::{self, Module, PRIVATE};
+use super::plan::{Module, PRIVATE};
+use super::{passwords, safety};
 use crate::config::server;
 
 /// What the variables come to.
@@ -33,7 +33,7 @@ pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Container, Stri
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
     let wrong = |name: &'static str| move |why: String| format!("{name}: {why}");
     let user = given("RSYNCD_USER").unwrap_or_else(|| "rsync".to_owned());
-    plan::check_user(&user).map_err(wrong("RSYNCD_USER"))?;
+    safety::check_user(&user).map_err(wrong("RSYNCD_USER"))?;
     let module_name = given("RSYNCD_MOD_NAME").unwrap_or_else(|| "data".to_owned());
     server::module_name(&module_name).map_err(wrong("RSYNCD_MOD_NAME"))?;
     let path: PathBuf = match given("RSYNCD_PATH") {

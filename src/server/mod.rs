@@ -6,6 +6,7 @@ mod logrotate;
 pub mod passwords;
 pub mod plan;
 mod rsyncd_conf;
+pub mod safety;
 
 pub use logrotate::logrotate;
 pub use rsyncd_conf::rsyncd_conf;

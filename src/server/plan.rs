@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::safety;
 use crate::config::server;
 use crate::config::settings::{Host, Jobs, Place, Settings, Target};
 
@@ -139,7 +140,7 @@ pub fn modules(settings: &Settings, targets: &[&Target], wishes: &Wishes) -> Res
         let Place::Daemon { module: name, .. } = &target.place else { continue };
         server::module_name(name).map_err(|why| format!("target `{}`: {why}", target.name))?;
         if let Some(user) = &target.rsync.user {
-            check_user(user).map_err(|why| format!("target `{}`: {why}", target.name))?;
+            safety::check_user(user).map_err(|why| format!("target `{}`: {why}", target.name))?;
         }
         let new = module(settings, target, name, wishes);
         match modules.get_mut(name) {
@@ -235,55 +236,6 @@ fn join(old: &mut Module, new: Module) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A user name stands in a list in `rsyncd.conf`, where some characters mean something.
-///
-/// # Errors
-/// Why it cannot stand there.
-pub fn check_user(user: &str) -> Result<(), String> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-    match user.chars().find(|c| !plain(*c)) {
-        None if user.is_empty() => Err("the user name is empty".to_owned()),
-        None => Ok(()),
-        Some(c) => Err(format!(
-            "a daemon cannot have the user \"{}\": `{}` means something else in `auth users`; use letters, digits, `.`, `_` \
-             and `-`",
-            user.escape_debug(),
-            c.escape_debug()
-        )),
-    }
-}
-
-/// What is not as safe as it could be, a line each.
-#[must_use]
-pub fn warnings(modules: &BTreeMap<String, Module>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (name, module) in modules {
-        if module.users.is_empty() {
-            warnings.push(format!(
-                "module `{name}` asks for no password: whoever may connect can overwrite everything in it; set `user` and \
-                 `password-file` in [rsync]"
-            ));
-        }
-        if module.hosts_allow == PRIVATE {
-            warnings.push(format!(
-                "module `{name}` lets all private networks in: name the hosts that mirror to it, in `hosts-allow` of \
-                 [targets.NAME.server] or by --hosts-allow"
-            ));
-        }
-        if let Some(open) = module.hosts_allow.iter().find(|host| host.ends_with("/0") || *host == "*") {
-            warnings.push(format!("module `{name}` lets everybody in ({open}): name the hosts that mirror to it"));
-        }
-        if module.uid != "root" && module.uid != "0" {
-            warnings.push(format!(
-                "module `{name}` is written as `{}`, who cannot give files away: their owners are kept in extended \
-                 attributes (`fake super`), for which the file system has to have room",
-                module.uid
-            ));
-        }
-    }
-    warnings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,10 +295,6 @@ mod tests {
 
     #[test]
     fn what_cannot_stand_in_the_file_is_refused() {
-        assert!(check_user("backup.user-1").is_ok());
-        for user in ["", "a b", "a,b", "@group", "a:ro", "a\n"] {
-            assert!(check_user(user).is_err(), "{user:?}");
-        }
         let odd = settings("[targets.t]\nmodule = 'Global'\nhosts = ['h']\n");
         assert!(planned(&odd, &Wishes::default()).unwrap_err().contains("another use"));
         let wishes = Wishes { paths: [("x".to_owned(), "/x".into())].into(), ..Wishes::default() };

@@ -152,3 +152,27 @@ fn collect(value: &toml::Value, path: &mut String, paths: &mut Vec<String>) {
         _ => paths.push(path.clone()),
     }
 }
+
+/// Where the example does not name another default, its value is the default.
+#[test]
+fn what_the_example_shows_is_the_default_unless_it_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sersync.toml");
+    let minimal = "[targets.t]\nmodule = 'm'\nhosts = ['h']\n[sources.s]\npath = '/s'\ntargets = ['t']\n";
+    fs::write(&file, minimal).unwrap();
+    let shown = Sersync::new(&["config", "show", "-c"]).arg(&file).run().code(0).stdout;
+    let shown: toml::Table = shown.parse().unwrap();
+    let example: toml::Table = sersync::config::EXAMPLE.parse().unwrap();
+    let mut compared = 0;
+    for section in ["rsync", "watch", "full-sync", "history", "metrics"] {
+        for (key, value) in example[section].as_table().unwrap() {
+            let start = format!("{key} = ");
+            let line = sersync::config::EXAMPLE.lines().find(|line| line.starts_with(&start)).unwrap();
+            if !line.contains("# default: ") {
+                assert_eq!(Some(value), shown[section].get(key), "{line}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 15, "{compared}");
+}
