@@ -52,6 +52,9 @@ _sersync() {
             sersync,restore)
                 cmd="sersync__subcmd__restore"
                 ;;
+            sersync,status)
+                cmd="sersync__subcmd__status"
+                ;;
             sersync,verify)
                 cmd="sersync__subcmd__verify"
                 ;;
@@ -124,6 +127,9 @@ _sersync() {
             sersync__subcmd__help,restore)
                 cmd="sersync__subcmd__help__subcmd__restore"
                 ;;
+            sersync__subcmd__help,status)
+                cmd="sersync__subcmd__help__subcmd__status"
+                ;;
             sersync__subcmd__help,verify)
                 cmd="sersync__subcmd__help__subcmd__verify"
                 ;;
@@ -173,7 +179,7 @@ _sersync() {
 
     case "${cmd}" in
         sersync)
-            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
+            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore status history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -695,7 +701,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help)
-            opts="full-sync verify watch prune-history restore history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
+            opts="full-sync verify watch prune-history restore status history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -947,6 +953,20 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__help__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1216,6 +1236,48 @@ _sersync() {
                     return 0
                     ;;
                 --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sersync__subcmd__status)
+            opts="-c -v -q -h --from --to --password-file --max-lag --failing --watch --json --config --state-dir --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-lag)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
