@@ -7,13 +7,12 @@ use std::time::Duration;
 use super::safety;
 use crate::config::server;
 use crate::config::settings::{Host, Jobs, Place, Settings, Target};
+use crate::rsync::probe::MOST;
 
 /// The networks that nobody on the internet is in: who is allowed where nothing is said.
 pub const PRIVATE: [&str; 7] =
     ["127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"];
 
-/// As many clients at most as `jobs = "auto"` comes to.
-const AUTO: u32 = 16;
 /// What may run beside a pass of a source: a watcher, and a command such as `prune-history` or `restore`.
 const BESIDE: u32 = 2;
 /// A daemon gives up a session that is silent for this long, but never before its client would.
@@ -197,9 +196,10 @@ pub fn default_path(module: &str) -> PathBuf {
 /// How many connections there can be, half as many again for sessions that are just ending, and the reason.
 fn connections(sources: &[String], jobs: Jobs, clients: u32) -> (u32, String) {
     let jobs = match jobs {
-        Jobs::Auto => AUTO,
-        Jobs::Fixed(number) => u32::try_from(number).unwrap_or(AUTO).max(1),
+        Jobs::Auto => MOST,
+        Jobs::Fixed(number) => number.max(1),
     };
+    let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
     let number = u32::try_from(sources.len()).unwrap_or(u32::MAX).max(1);
     let most = number.saturating_mul(jobs.saturating_add(BESIDE)).saturating_mul(clients.max(1));
     let hosts = if clients > 1 { format!("{clients} hosts with ") } else { String::new() };

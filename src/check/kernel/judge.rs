@@ -7,6 +7,7 @@ use crate::config::settings::{Jobs, Settings};
 use crate::exit::Exit;
 use crate::report::findings::{Finding, Grade};
 use crate::report::text::{bytes, count};
+use crate::rsync::probe::MOST;
 
 /// What a watch costs: its own structure, and the inode that it keeps in memory (1,128 bytes with ext4).
 const WATCH: u64 = 1300;
@@ -20,8 +21,6 @@ const MOST_EVENTS: u64 = 1 << 20;
 const FILES: u64 = 64;
 /// For each source, and for each rsync: its pipes and the like.
 const FILES_EACH: u64 = 8;
-/// As many clients at most as `jobs = "auto"` comes to.
-const AUTO: u64 = 16;
 
 /// Adds a finding for each limit, and returns those that should be higher.
 pub(super) fn limits(settings: &Settings, needs: &[Need], host: &Host, findings: &mut Vec<Finding>) -> Vec<Wanted> {
@@ -88,7 +87,7 @@ fn limit(key: &'static str, now: Option<u64>, demand: Demand, what: &str) -> (Fi
 fn open_files(settings: &Settings, sources: u64, host: &Host) -> Finding {
     const CHECK: &str = "open files";
     let clients = |jobs| match jobs {
-        Jobs::Auto => AUTO,
+        Jobs::Auto => MOST as u64,
         Jobs::Fixed(number) => number as u64,
     };
     let mirrors = settings.sources.values().flat_map(|source| &source.targets);

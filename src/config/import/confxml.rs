@@ -24,7 +24,10 @@ pub(super) fn map(text: &str) -> Result<Draft, String> {
         return Err("1:1: elements are nested too deeply".to_owned());
     }
     // The declaration may name an encoding, but the text has been decoded already.
-    let document = Document::parse(text).map_err(|e| format!("{}:{}: {e}", e.pos().row, e.pos().col))?;
+    let document = Document::parse(text).map_err(|e| {
+        let (place, words) = (e.pos().to_string(), e.to_string());
+        format!("{place}: {}", words.trim_end_matches(&place).trim_end_matches(" at "))
+    })?;
     let mut draft = Draft::default();
     let root = document.root_element();
     let rsync = child(root, &["sersync", "rsync"]);

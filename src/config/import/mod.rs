@@ -186,10 +186,14 @@ mod tests {
 
     #[test]
     fn deep_nesting_ends_nowhere_bad() {
-        for piece in ["{", "(", "[[", "\"${", "<a>", "sync{rsync={"] {
-            let text = format!("sync{{default.rsync,{}", piece.repeat(20_000));
-            for format in [Format::Bash, Format::Xml, Format::Lsyncd] {
-                let _ = import(&text, "f", format);
+        let pieces =
+            ["{", "(", "[[", "\"${", "<a>", "sync{rsync={", "a=[[\n", "a=(x\n", "--[[\n", "a='\n", "<a/>", "a=$a$a\n"];
+        for piece in pieces {
+            for start in ["", "<head>", "sync{default.rsync,"] {
+                let text = [start, &piece.repeat(20_000)].concat();
+                for format in [Format::Bash, Format::Xml, Format::Lsyncd] {
+                    let _ = import(&text, "f", format);
+                }
             }
         }
     }
