@@ -49,7 +49,7 @@ pub(super) fn run(cli: &Cli, args: &GenScheduleArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     generated::refuse_foreign(&files, args.force)?;
-    report::print(&(write(&files)? + &next_steps(args, &files)))?;
+    report::print(&(generated::write(&files)? + &next_steps(args, &files)))?;
     Ok(Exit::Done)
 }
 
@@ -64,18 +64,6 @@ fn print(args: &GenScheduleArgs, bodies: &[(String, String)]) -> Result<()> {
         shown.push_str(body);
     }
     Ok(report::print(&shown)?)
-}
-
-fn write(files: &[(File, Found)]) -> Result<String> {
-    let mut said = String::new();
-    for (file, found) in files {
-        if *found != Found::Same {
-            generated::place(file).with_context(|| format!("cannot write {}", text::path(&file.path)))?;
-        }
-        let done = if *found == Found::Same { "unchanged" } else { "written" };
-        let _ = writeln!(said, "{done:<9}  {}", text::path(&file.path));
-    }
-    Ok(said)
 }
 
 /// What is left to do by hand.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use similar::TextDiff;
 
 use crate::exit::{Exit, Failure};
@@ -92,6 +93,23 @@ pub fn refuse_foreign(files: &[(File, Found)], force: bool) -> Result<(), Failur
         foreign.join(" and ")
     );
     Err(Failure::new(Exit::Refused, why))
+}
+
+/// Puts those in place that are not there yet; a line for each says what was done.
+///
+/// # Errors
+/// The first file that cannot be written; those before it are.
+pub fn write(files: &[(File, Found)]) -> anyhow::Result<String> {
+    let mut said = String::new();
+    for (file, found) in files {
+        let shown = text::path(&file.path);
+        if *found != Found::Same {
+            place(file).with_context(|| format!("cannot write {shown}"))?;
+        }
+        let done = if *found == Found::Same { "unchanged" } else { "written" };
+        said.push_str(&[&format!("{done:<9}"), "  ", &shown, "\n"].concat());
+    }
+    Ok(said)
 }
 
 /// The text of a file; nothing when there is none.

@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::support::daemon::{Rsyncd, Version};
-use crate::support::golden::{assert_golden, normalise};
+use crate::support::golden::{assert_golden, normalise, without_sums};
 use crate::support::sersync::{Output, Sersync, config};
 use crate::support::tree::assert_same;
 use crate::support::{fixture, is_root, skip};
@@ -60,11 +60,7 @@ fn run(dir: &TempDir, args: &[&str]) -> Output {
 /// The text without what differs from run to run: the directory, and so the sums.
 fn plain(dir: &TempDir, text: &str) -> String {
     let text = normalise(text, &[(dir.path().to_str().unwrap(), "DIR")]);
-    let sums = text.split_inclusive('\n').map(|line| match line.split_once(", sum ") {
-        Some((before, rest)) => format!("{before}, sum SUM{}", &rest[16..]),
-        None => line.to_owned(),
-    });
-    sums.collect()
+    without_sums(&text)
 }
 
 fn read(path: &Path) -> String {

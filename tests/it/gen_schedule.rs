@@ -8,7 +8,7 @@ use chrono::{NaiveDate, TimeZone, Utc};
 use croner::Cron;
 use tempfile::TempDir;
 
-use crate::support::golden::{assert_golden, normalise};
+use crate::support::golden::{assert_golden, normalise, without_sums};
 use crate::support::sersync::{Output, Sersync, config};
 use crate::support::skip;
 
@@ -30,11 +30,7 @@ fn run(dir: &TempDir, args: &[&str]) -> Output {
 
 fn plain(dir: &TempDir, text: &str) -> String {
     let text = normalise(text, &[(dir.path().to_str().unwrap(), "DIR")]);
-    let sums = text.split_inclusive('\n').map(|line| match line.split_once(", sum ") {
-        Some((before, rest)) => format!("{before}, sum SUM{}", &rest[16..]),
-        None => line.to_owned(),
-    });
-    sums.collect()
+    without_sums(&text)
 }
 
 /// The lines of a crontab, each as its fields and its command.

@@ -109,13 +109,7 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
             said += &module_directory(module)?;
         }
     }
-    for (file, found) in &files {
-        if *found != Found::Same {
-            generated::place(file).with_context(|| format!("cannot write {}", text::path(&file.path)))?;
-        }
-        let done = if *found == Found::Same { "unchanged" } else { "written" };
-        let _ = writeln!(said, "{done:<9}  {}", text::path(&file.path));
-    }
+    said += &generated::write(&files)?;
     if !rustix::process::geteuid().is_root() {
         let (secrets, user) = (text::path(&secrets_path(place)), rustix::process::getuid().as_raw());
         warn!("{secrets} belongs to user {user}, and a daemon of root wants root's: run `chown root {secrets}` there");
