@@ -65,6 +65,11 @@ fn alternative(text: &str, matching: Matching) -> Option<Alternative> {
             c => found.literal.push(c),
         }
     }
+    // These are also found in what every path begins with.
+    let in_every_path = found.literal == "." || found.literal.starts_with("./") || found.literal == "/";
+    if matching == Matching::Part && !found.start && in_every_path {
+        return None;
+    }
     (!found.literal.is_empty() && !found.literal.chars().any(char::is_control)).then_some(found)
 }
 
@@ -161,17 +166,39 @@ mod tests {
         above.enumerate().any(|(at, above)| excludes.excludes_entry(above, at > 0))
     }
 
+    /// Regular expressions of the pieces that are translated, and of some that are not.
+    fn expressions() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec!["a", "b", "ab", "\\.", "/", ".", ".*", "(.*)", "*", "$", "|"]);
+        let start = prop::sample::select(vec!["", "", "^", "^./", "^\\./", ".*"]);
+        (start, prop::collection::vec(piece, 1..5)).prop_map(|(start, pieces)| start.to_owned() + &pieces.concat())
+    }
+
+    /// Paths with names that no directory entry has are no paths.
+    fn any_path() -> impl Strategy<Value = String> {
+        let name = "[ab.]{1,3}".prop_filter("a name", |name| name != "." && name != "..");
+        prop::collection::vec(name, 1..4).prop_map(|names| names.join("/"))
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
         #[test]
-        fn literal_parts_mean_the_same_to_both(word in "[a-c.]{1,3}", path in "[a-c.]{1,4}(/[a-c.]{1,4}){0,2}") {
-            let regex: String = word.chars().flat_map(|c| ['\\', c].into_iter().skip(usize::from(c != '.'))).collect();
-            let found = translate(&regex, Matching::Part).unwrap();
-            let excludes = Excludes::new(&found).unwrap();
-            let plain = Path::new(&path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-            if plain && !path.split('/').any(|part| part == "." || part == "..") && !word.starts_with("./") {
-                // The point before the first slash of "./" is a part of the path, too.
-                let expected = format!("/{path}").contains(&word);
-                prop_assert_eq!(is_out(&excludes, &path), expected, "{:?}", found);
+        fn what_is_translated_means_the_same_to_a_matcher_of_regular_expressions(text in expressions(), path in any_path()) {
+            for matching in [Matching::Part, Matching::Whole] {
+                let Some(found) = translate(&text, matching) else { continue };
+                let excludes = Excludes::new(&found).unwrap();
+                // What is in a directory that is left out is left out as well.
+                let above = Path::new(&path).ancestors().filter(|above| !above.as_os_str().is_empty());
+                let expected = match matching {
+                    Matching::Part => {
+                        let regex = regex::Regex::new(&text).unwrap();
+                        above.map(|above| format!("./{}", above.display())).any(|above| regex.is_match(&above))
+                    }
+                    Matching::Whole => {
+                        let regex = regex::Regex::new(&format!("^(?:{text})$")).unwrap();
+                        above.map(|above| above.display().to_string()).any(|above| regex.is_match(&above))
+                    }
+                };
+                prop_assert_eq!(is_out(&excludes, &path), expected, "{} {:?} {:?}", text, matching, found);
             }
         }
     }
