@@ -10,6 +10,7 @@ mod mounts;
 mod recovery;
 mod session;
 pub mod source;
+mod trial;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,6 +22,8 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::dirty::Mark;
 use crate::state::record::Moment;
+
+pub use trial::fanotify_obstacle;
 
 /// Device and inode number of a directory. They tell one directory from another while a process lives, not longer.
 pub type Identity = (u64, u64);

@@ -205,3 +205,29 @@ fn the_real_host_is_looked_at() {
     assert!(matches!(output.code, Some(0 | 1 | 3)), "{output}");
     output.stdout_has("source code");
 }
+
+/// What is said of the real host is what watch really does there.
+#[test]
+fn watch_uses_what_is_said_of_it() {
+    let host = Host::new();
+    let (source, disk) = (host.dir.path().join("source"), host.dir.path().join("disk"));
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("f"), "f").unwrap();
+    fs::create_dir(&disk).unwrap();
+    let config = host.dir.path().join("sersync.toml");
+    for (wish, words) in
+        [("auto", ["watched by fanotify", "watched by inotify"]), ("inotify", ["watched by inotify"; 2])]
+    {
+        let text = format!(
+            "[watch]\nbackend = '{wish}'\n[targets.t]\npath = '{}'\n[sources.s]\npath = '{}'\ntargets = ['t']\n",
+            disk.display(),
+            source.display()
+        );
+        fs::write(&config, text).unwrap();
+        let said = Sersync::new(&["check-kernel", "-c"]).arg(&config).run();
+        let word = words.into_iter().find(|word| said.stdout.contains(word)).unwrap_or_else(|| panic!("{said}"));
+        let log = Sersync::new(&["watch", "-v", "--until-idle", "0s", "-c"]).arg(&config).run().code(0).stderr;
+        let backend = word.rsplit(' ').next().unwrap();
+        assert!(log.contains(&format!("by {backend}")), "{wish}: {word}\n{log}");
+    }
+}

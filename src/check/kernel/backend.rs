@@ -2,11 +2,9 @@
 
 use crate::config::settings::Backend;
 
-/// What decides.
+/// What decides on a host that can only be looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Conditions<'a> {
-    /// What the configuration says.
-    pub wish: Backend,
     /// Whether the process may mark file systems and open what is marked: `CAP_SYS_ADMIN` and `CAP_DAC_READ_SEARCH`.
     pub privileged: bool,
     /// The version of the kernel.
@@ -22,6 +20,8 @@ pub struct Choice {
     pub fanotify: bool,
     /// The reason.
     pub why: String,
+    /// Whether that will work.
+    pub works: bool,
 }
 
 /// The first kernel whose fanotify names what changes and where.
@@ -29,24 +29,23 @@ const OLDEST: (u32, u32) = (5, 9);
 /// Where a whole file system can be marked, and what is marked be found again.
 const MARKABLE: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "tmpfs", "f2fs"];
 
-/// Decides for one source.
+/// Decides for one source, by what is wished and what keeps fanotify from working.
 #[must_use]
-pub fn choose(conditions: Conditions<'_>) -> Choice {
-    let obstacle = obstacle(conditions);
-    match (conditions.wish, obstacle) {
-        (Backend::Inotify, _) => Choice { fanotify: false, why: "`backend` says so".to_owned() },
-        (Backend::Fanotify, None) => Choice { fanotify: true, why: "`backend` says so".to_owned() },
-        (Backend::Fanotify, Some(obstacle)) => {
-            Choice { fanotify: true, why: format!("`backend` says so, but it will fail: {obstacle}") }
-        }
-        (Backend::Auto, None) => Choice { fanotify: true, why: "it needs no watch for each directory".to_owned() },
-        (Backend::Auto, Some(obstacle)) => Choice { fanotify: false, why: obstacle },
-    }
+pub fn choose(wish: Backend, obstacle: Option<String>) -> Choice {
+    let by_wish = "`backend` says so";
+    let (fanotify, why, works) = match (wish, obstacle) {
+        (Backend::Inotify, _) => (false, by_wish.to_owned(), true),
+        (Backend::Fanotify, None) => (true, by_wish.to_owned(), true),
+        (Backend::Fanotify, Some(obstacle)) => (true, format!("{by_wish}, but it will fail: {obstacle}"), false),
+        (Backend::Auto, None) => (true, "it needs no watch for each directory".to_owned(), true),
+        (Backend::Auto, Some(obstacle)) => (false, obstacle, true),
+    };
+    Choice { fanotify, why, works }
 }
 
-/// What keeps fanotify from working, if anything does.
+/// What keeps fanotify from working under these conditions, if anything does.
 #[must_use]
-pub fn obstacle(Conditions { privileged, kernel, filesystem, .. }: Conditions<'_>) -> Option<String> {
+pub fn obstacle(Conditions { privileged, kernel, filesystem }: Conditions<'_>) -> Option<String> {
     if !privileged {
         return Some("fanotify is for root".to_owned());
     }
@@ -62,19 +61,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_obstacle_is_named_and_a_wish_is_kept() {
-        let good = Conditions { wish: Backend::Auto, privileged: true, kernel: Some((6, 1)), filesystem: Some("ext4") };
-        assert!(choose(good).fanotify);
+    fn every_obstacle_is_named() {
+        let good = Conditions { privileged: true, kernel: Some((6, 1)), filesystem: Some("ext4") };
+        assert_eq!(obstacle(good), None);
         for (conditions, why) in [
             (Conditions { privileged: false, ..good }, "fanotify is for root"),
             (Conditions { kernel: Some((5, 8)), ..good }, "fanotify needs Linux 5.9"),
             (Conditions { filesystem: Some("nfs4"), ..good }, "fanotify cannot watch nfs4 as a whole"),
             (Conditions { filesystem: None, ..good }, "fanotify cannot watch this file system as a whole"),
-            (Conditions { wish: Backend::Inotify, ..good }, "`backend` says so"),
         ] {
-            assert_eq!(choose(conditions), Choice { fanotify: false, why: why.to_owned() });
+            assert_eq!(obstacle(conditions).as_deref(), Some(why));
         }
-        let forced = choose(Conditions { wish: Backend::Fanotify, privileged: false, ..good });
-        assert!(forced.fanotify && forced.why.contains("will fail: fanotify is for root"));
+    }
+
+    #[test]
+    fn a_wish_is_kept_and_else_what_works_is_taken() {
+        let why = || Some("x".to_owned());
+        let of = |wish, obstacle| {
+            let Choice { fanotify, works, .. } = choose(wish, obstacle);
+            (fanotify, works)
+        };
+        assert_eq!((of(Backend::Auto, None), of(Backend::Auto, why())), ((true, true), (false, true)));
+        assert_eq!((of(Backend::Inotify, None), of(Backend::Inotify, why())), ((false, true), (false, true)));
+        assert_eq!((of(Backend::Fanotify, None), of(Backend::Fanotify, why())), ((true, true), (true, false)));
+        assert!(choose(Backend::Fanotify, why()).why.contains("will fail: x"));
     }
 }

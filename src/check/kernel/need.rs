@@ -8,6 +8,7 @@ use super::backend::{self, Choice, Conditions};
 use super::filesystems::{self, Sight};
 use super::host::Host;
 use crate::config::settings::{Backend, Source};
+use crate::events::fanotify_obstacle;
 use crate::exit::Exit;
 use crate::report::findings::{Finding, Grade};
 use crate::report::text::{self, count};
@@ -42,17 +43,27 @@ fn one(source: &Source, host: &Host, wish: Backend, root: &Path) -> Need {
         _ => source.path.clone(),
     };
     let kind = filesystems::kind_of(&host.mounts, &real).map(str::to_owned);
-    let conditions = Conditions { wish, privileged: host.privileged, kernel: host.kernel, filesystem: kind.as_deref() };
-    let choice = backend::choose(conditions);
     let mounts_below = filesystems::below(&host.mounts, &real);
     let source = Source { path, ..source.clone() };
+    let obstacle = if root == Path::new("/") && wish != Backend::Inotify {
+        // The kernel itself knows better than any table.
+        let excludes = Excludes::new(&left_out(&source)).unwrap_or_default();
+        fanotify_obstacle(&source, &excludes).map(|why| format!("fanotify cannot be used: {why}"))
+    } else {
+        backend::obstacle(Conditions { privileged: host.privileged, kernel: host.kernel, filesystem: kind.as_deref() })
+    };
+    let choice = backend::choose(wish, obstacle);
     Need { counted: directories(&source), choice, mounts_below, kind, source }
+}
+
+/// What is not watched.
+fn left_out(source: &Source) -> Vec<&String> {
+    source.exclude.iter().chain(&source.watch_exclude).collect()
 }
 
 /// The directories that are watched: what is excluded is not.
 fn directories(source: &Source) -> Result<(usize, usize), String> {
-    let patterns: Vec<&String> = source.exclude.iter().chain(&source.watch_exclude).collect();
-    let excludes = Excludes::new(&patterns).map_err(|e| e.to_string())?;
+    let excludes = Excludes::new(&left_out(source)).map_err(|e| e.to_string())?;
     let census = walk::census(Reach::of_source(source, &excludes), &|_| 0).map_err(|e| e.to_string())?;
     Ok((census.directories.len(), census.unreadable.len()))
 }
@@ -80,7 +91,7 @@ impl Need {
         let found = format!("{} on {kind}, watched by {backend}: {}", count(directories, "directory"), self.choice.why);
         let elsewhere =
             format!("run `sersync full-sync {name}` regularly; `sersync gen-schedule` writes the timer for it");
-        if self.choice.why.contains("will fail") {
+        if !self.choice.works {
             let remedy = "set `backend = \"auto\"` in [watch]";
             return Finding::with_remedy(check, Grade::Bad(Exit::Failed), found, remedy);
         }
