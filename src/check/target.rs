@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{connection, trial};
 use crate::config::password;
-use crate::config::settings::{Place, Target};
+use crate::config::settings::Target;
 use crate::exit::Exit;
 use crate::mirror::Endpoint;
 use crate::report::findings::{Finding, Grade};
@@ -12,17 +12,6 @@ use crate::rsync::children::Children;
 
 /// The variables by which rsync connects in another way, of which we can see nothing.
 const DETOURS: [&str; 2] = ["RSYNC_PROXY", "RSYNC_CONNECT_PROG"];
-
-/// The endpoints of a target.
-#[must_use]
-pub fn endpoints(target: &Target) -> Vec<Endpoint> {
-    match &target.place {
-        Place::Daemon { module, hosts } => {
-            hosts.iter().map(|host| Endpoint::Daemon { host: host.clone(), module: module.clone() }).collect()
-        }
-        Place::Directory(path) => vec![Endpoint::Directory(path.clone())],
-    }
-}
 
 /// Everything that can be found out about one of them.
 #[must_use]

@@ -11,7 +11,7 @@ use crate::check::target;
 use crate::cli::{CheckTargetArgs, Cli};
 use crate::config::settings::Target;
 use crate::exit::{Exit, Failure};
-use crate::mirror::Endpoint;
+use crate::mirror::{Endpoint, endpoints};
 use crate::report::findings::{self, Finding};
 use crate::report::{self, text};
 use crate::rsync::version;
@@ -30,7 +30,7 @@ pub(super) fn run(cli: &Cli, args: &CheckTargetArgs) -> Result<End> {
     let chosen = |target: &&Target| args.targets.is_empty() || args.targets.contains(&target.name);
     let targets = settings.targets.values().filter(chosen);
     let all: Vec<(&Target, Endpoint)> = targets
-        .flat_map(|target| target::endpoints(target).into_iter().map(move |endpoint| (target, endpoint)))
+        .flat_map(|target| endpoints(&target.place).into_iter().map(move |endpoint| (target, endpoint)))
         .collect();
     let children = Interruptible::install()?;
     let mut results: Vec<Vec<Finding>> = Vec::new();

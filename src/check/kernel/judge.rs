@@ -93,7 +93,7 @@ fn open_files(settings: &Settings, sources: u64, host: &Host) -> Finding {
     let mirrors = settings.sources.values().flat_map(|source| &source.targets);
     let targets = mirrors.filter_map(|name| settings.targets.get(name));
     let each = targets.map(|target| {
-        let hosts = crate::check::target::endpoints(target).len() as u64;
+        let hosts = crate::mirror::endpoints(&target.place).len() as u64;
         hosts.saturating_mul(clients(target.rsync.jobs))
     });
     let runs = each.fold(0_u64, u64::saturating_add);
