@@ -88,13 +88,26 @@ impl<'a> Trial<'a> {
 
     /// Whether the module lets us in, and if so, whether it has histories already.
     fn access(&self, target: &Target, findings: &mut Vec<Finding>) -> Option<bool> {
-        let mut had_history = false;
+        let mut history = None;
         let outcome = self.rsync(trial::root_listing, |line| {
-            had_history |= listing::parse(line).is_some_and(|entry| entry.path == Path::new(HISTORY_DIR));
+            if let Some(entry) = listing::parse(line).filter(|entry| entry.path == Path::new(HISTORY_DIR)) {
+                history = Some(entry.is_directory());
+            }
         });
+        let had_history = history.is_some();
         let (check, trouble) = match outcome {
             Outcome::Done | Outcome::Partial(_) => {
                 findings.push(Finding::ok("module", "is there"));
+                if history == Some(false) {
+                    // Removing the trial would put a directory in its place.
+                    findings.push(Finding::with_remedy(
+                        "history",
+                        Grade::Bad(Exit::Refused),
+                        format!("{HISTORY_DIR} is no directory itself, so nothing is tried out"),
+                        format!("make {HISTORY_DIR} a directory there, or mount one"),
+                    ));
+                    return None;
+                }
                 findings.push(password(target, &self.mirror.endpoint));
                 return Some(had_history);
             }

@@ -12,6 +12,7 @@ use log::warn;
 use self::files::Place;
 use super::setup;
 use crate::cli::{Cli, GenRsyncdConfArgs};
+use crate::config;
 use crate::config::settings::{Settings, Target};
 use crate::exit::{Exit, Failure};
 use crate::report;
@@ -35,6 +36,11 @@ struct User {
 pub(super) fn run(cli: &Cli, args: &GenRsyncdConfArgs) -> Result<Exit> {
     let usage = |why: String| Failure::new(Exit::Usage, text::escaped(why.as_bytes()));
     let place = Place::new(args.out.as_deref(), args.installed_in.as_deref());
+    // They are written into rsyncd.conf.
+    for dir in [&place.out, &place.installed] {
+        let name = dir.to_str().ok_or_else(|| usage(format!("{} is not UTF-8", dir.display())))?;
+        config::server::directory(name).map_err(|why| usage(format!("--out and --installed-in: {why}")))?;
+    }
     let (plan, users) = if args.from_env {
         from_environment(args, &place).map_err(usage)?
     } else {

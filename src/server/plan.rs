@@ -163,6 +163,16 @@ pub fn modules(settings: &Settings, targets: &[&Target], wishes: &Wishes) -> Res
         }
         all.insert(name, module);
     }
+    for (path, name) in &by_path {
+        let above = path.ancestors().skip(1).find_map(|above| by_path.get_key_value(above));
+        if let Some((above, other)) = above {
+            let (path, above) = (path.display(), above.display());
+            return Err(format!(
+                "the directory of the module `{name}`, {path}, lies in that of `{other}`, {above}, which would delete what is \
+                 in it; give one another"
+            ));
+        }
+    }
     Ok(all)
 }
 

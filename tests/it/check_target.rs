@@ -171,3 +171,23 @@ fn something_else_on_the_port_and_a_name_that_does_not_resolve() {
     config(&dir, &text("no-such-host.invalid"));
     run(&dir, &[]).code(10).stdout_has("/etc/hosts, or write its address");
 }
+
+#[test]
+fn what_is_in_the_place_of_the_histories_and_is_not_ours_stays() {
+    for chroot in [false, true].into_iter().filter(|chroot| !chroot || is_root()) {
+        for link in [false, true] {
+            let (daemon, dir) = (Rsyncd::builder().chroot(chroot).start(), tempfile::tempdir().unwrap());
+            configured(&dir, &daemon, "mod");
+            let place = daemon.module_path().join("history-backup");
+            if link {
+                fs::create_dir_all(daemon.module_path().join("elsewhere/name")).unwrap();
+                std::os::unix::fs::symlink("elsewhere", &place).unwrap();
+            } else {
+                fs::write(&place, "important").unwrap();
+            }
+            let before = tree::snapshot(&daemon.module_path());
+            run(&dir, &["t"]).code(4).stdout_has("history-backup is no directory itself");
+            assert!(before == tree::snapshot(&daemon.module_path()), "something was changed");
+        }
+    }
+}

@@ -290,3 +290,34 @@ fn a_real_daemon_serves_with_it() {
         daemon.stop();
     }
 }
+
+#[test]
+fn what_would_get_in_its_own_way_is_refused() {
+    let dir = place();
+    let out = dir.path().join("out");
+    let refused = |change: &dyn Fn(&str) -> String, args: &[&str], why: &str| {
+        config(&dir, &change(&CONFIG.replace("DIR", dir.path().to_str().unwrap())));
+        run(&dir, &[args, &["--out", out.to_str().unwrap()]].concat()).code(2).stderr_has(why);
+        assert!(!out.join("rsyncd.conf").exists());
+    };
+    let inside = format!("backup2={}/modules/backup1/deep", dir.path().display());
+    let above = format!("backup1={}/modules/backup1", dir.path().display());
+    let nested = ["--module", &inside, "--module", &above];
+    refused(&str::to_owned, &nested, "lies in that of `backup1`");
+    refused(&|text| text.replace("/root/other.passwd", "/etc/rsyncd.conf"), &[], "would have to be two files");
+    refused(&|text| text.replace("/root/other.passwd", "/etc/rsyncd.secrets"), &[], "would have to be two files");
+    let odd = dir.path().join("x\nuid = 0");
+    run(&dir, &["--out", odd.to_str().unwrap(), "--diff"]).code(2).stderr_has("cannot have in a path");
+}
+
+#[test]
+fn a_file_with_passwords_that_others_can_read_is_made_private() {
+    let dir = place();
+    let out = dir.path().join("out");
+    let args = ["--out", out.to_str().unwrap()];
+    run(&dir, &args).code(0);
+    let secrets = out.join("rsyncd.secrets");
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o644)).unwrap();
+    run(&dir, &args).code(0).stderr_has("could be read by others (mode 0644)");
+    assert_eq!(fs::metadata(&secrets).unwrap().permissions().mode() & 0o7777, 0o600);
+}

@@ -1,10 +1,10 @@
 //! The files of a server: where they go, what is there already, and how they are put in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -26,8 +26,8 @@ const COMMAND: &str = "gen-rsyncd-conf";
 /// Where the files are written, and where they are when they are in use.
 #[derive(Debug)]
 pub(super) struct Place {
-    out: PathBuf,
-    installed: PathBuf,
+    pub(super) out: PathBuf,
+    pub(super) installed: PathBuf,
 }
 
 impl Place {
@@ -97,6 +97,11 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
         let found = file.look().with_context(|| cannot_read(&file.path))?;
         files.push((file, found));
     }
+    let mut paths = BTreeSet::new();
+    if let Some((twice, _)) = files.iter().find(|(file, _)| !paths.insert(file.path.clone())) {
+        let why = "would have to be two files: give every `password-file` a name of its own, one for each user";
+        return Err(Failure::new(Exit::Usage, format!("{} {why}", text::path(&twice.path))).into());
+    }
     if args.diff {
         let shown: String = files.iter().map(|(file, found)| file.diff(found, args.show)).collect();
         report::print(&shown)?;
@@ -104,6 +109,9 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
     }
     generated::refuse_foreign(&files, args.force)?;
     let mut said = String::new();
+    for (file, _) in files.iter().filter(|(file, found)| file.secret && matches!(found, Found::Same)) {
+        said += &made_private(&file.path)?;
+    }
     if place.is_here() {
         for module in plan.modules.values() {
             said += &module_directory(module)?;
@@ -122,6 +130,19 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
     said += &next_steps(plan, users, place);
     report::print(&said)?;
     Ok(())
+}
+
+/// Takes away from others what they could read of a file with passwords that stays as it is.
+fn made_private(path: &Path) -> Result<String> {
+    let failed = || format!("{} cannot be made private", text::path(path));
+    let mode = fs::metadata(path).with_context(failed)?.mode() & 0o7777;
+    // Nothing for the group and for others.
+    if mode.trailing_zeros() >= 6 {
+        return Ok(String::new());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).with_context(failed)?;
+    warn!("{} could be read by others (mode {mode:04o}): consider another password", text::path(path));
+    Ok(format!("private    {}\n", text::path(path)))
 }
 
 /// The password of each user: as given, else as it is at the server or for its clients already, else a new one. Where the
