@@ -2,10 +2,11 @@
 #![allow(rustdoc::broken_intra_doc_links, clippy::doc_markdown, reason = "clap shows these comments as they are")]
 
 mod examples;
+mod history;
+mod setup;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,14 +15,12 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::examples::{
-    CHECK_KERNEL_EXAMPLES, CHECK_TARGET_EXAMPLES, COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES,
-    GEN_RSYNCD_CONF_EXAMPLES, GEN_SCHEDULE_EXAMPLES, HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES, HISTORY_LIST_EXAMPLES,
-    PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES, STATUS_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
+    COMPLETIONS_EXAMPLES, CONFIG_EXAMPLES, FULL_SYNC_EXAMPLES, STATUS_EXAMPLES, VERIFY_EXAMPLES, WATCH_EXAMPLES,
 };
+pub use self::history::{HistoryArgs, HistoryCommand, HistoryFindArgs, HistoryListArgs, PruneHistoryArgs, RestoreArgs};
+pub use self::setup::{CheckKernelArgs, CheckTargetArgs, GenRsyncdConfArgs, GenScheduleArgs, ModulePath};
 use crate::config::import::Format;
-use crate::config::server;
-use crate::config::settings::Host;
-use crate::config::units::{Size, Span};
+use crate::config::units::Span;
 use crate::exit::Exit;
 use crate::tree::shard::Shard;
 use crate::verify::sample::Share;
@@ -312,298 +311,6 @@ pub struct WatchArgs {
     pub json: bool,
 }
 
-/// Remove what is older than `keep-days` from the history.
-#[derive(Debug, Args)]
-#[command(after_long_help = PRUNE_HISTORY_EXAMPLES.to_owned() + &exit_status())]
-pub struct PruneHistoryArgs {
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would show it as help")]
-    pub selection: Selection,
-
-    /// Keep so many days of history [default: `keep-days` from the configuration]. 0 keeps nothing that is not in use; a 0 in the
-    /// configuration means that no history is made, and removes nothing
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=36_500))]
-    pub keep_days: Option<u32>,
-
-    /// Work on this directory of this host instead, without rsync: that of a module, which has history-backup in it. Needs no
-    /// configuration file, and takes SOURCE for names in history-backup. No link is followed and no other file system entered
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "to", "lock_wait"])]
-    pub local: Option<PathBuf>,
-
-    /// Remove more, the oldest first, until the history of each source takes up no more space than this, such as 500G; the newest
-    /// bucket is always kept [default: `max-size` from the configuration]
-    #[arg(long, value_name = "SIZE", value_parser = size, requires = "local")]
-    pub max_size: Option<u64>,
-
-    /// Show what would be removed and what kept, with the reasons, and change nothing
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-
-    /// Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]
-    #[arg(long, value_name = "TIME", value_parser = span, default_value = "0s", hide_default_value = true)]
-    pub lock_wait: Duration,
-
-    /// Print one JSON object per bucket and one per mirror
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// List the history of mirrors, or find old versions in it.
-#[derive(Debug, Args)]
-#[command(after_long_help = HISTORY_EXAMPLES.to_owned() + &exit_status())]
-pub struct HistoryArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: HistoryCommand,
-}
-
-/// What can be learned of a history.
-#[derive(Debug, Subcommand)]
-pub enum HistoryCommand {
-    /// List the buckets of each mirror's history
-    ///
-    /// The history of a mirror is in `history-backup/NAME/YYYY-MM-DD/HHMMSS[-n]/` beside it; each such directory is a bucket,
-    /// and its name is the moment from which on it collects what is replaced or deleted. A day directory with no bucket in it
-    /// (of a system that kept one directory for each day) is listed as a whole. Other names are named in a warning. Each
-    /// endpoint is asked once, all at the same time, and nothing is changed.
-    List(HistoryListArgs),
-    /// Find the versions of files that are in the history
-    ///
-    /// Each line is one version of a file or link that was replaced or deleted, sorted by path and then by time: the bucket it
-    /// is in, when it was last modified, its size, its kind, the endpoint and the path. What the mirror has now is not listed.
-    ///
-    /// PATTERN is a path relative to the source, of a file or of a directory, which means everything below it. It may have
-    /// wildcards, as `exclude` in the configuration: `*` and `?` stand for anything but a slash, `**` also for slashes. A
-    /// pattern without a slash is a name anywhere; any other begins at the source, unless it begins with `**`. A name with
-    /// wildcards in it is also found when it is given as it is. Each endpoint is asked once, all at the same time. Nothing
-    /// found is no failure.
-    Find(HistoryFindArgs),
-}
-
-/// List the buckets of each mirror's history.
-#[derive(Debug, Args)]
-#[command(after_long_help = HISTORY_LIST_EXAMPLES.to_owned() + &exit_status())]
-pub struct HistoryListArgs {
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would show it as help")]
-    pub selection: Selection,
-
-    /// Also show how many files are in each bucket and how big they are together, for which the endpoint lists every file
-    #[arg(long)]
-    pub size: bool,
-
-    /// Print one JSON object per bucket
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Find the versions of files that are in the history.
-#[derive(Debug, Args)]
-#[command(after_long_help = HISTORY_FIND_EXAMPLES.to_owned() + &exit_status(), allow_missing_positional = true)]
-pub struct HistoryFindArgs {
-    /// Name of a configured source
-    #[arg(value_name = "SOURCE", required_unless_present = "from", conflicts_with_all = ["from", "to"])]
-    pub source: Option<String>,
-
-    /// What to look for: a path relative to the source, or a pattern
-    #[arg(value_name = "PATTERN", required = true)]
-    pub pattern: OsString,
-
-    /// A directory that is mirrored without a configuration file, instead of SOURCE; needs --to
-    #[arg(long, value_name = "DIR", requires = "to")]
-    pub from: Option<PathBuf>,
-
-    /// Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated
-    #[arg(long, value_name = "URL|DIR", requires = "from")]
-    pub to: Vec<OsString>,
-
-    /// The file that holds the password for --to (first line; not accessible by others)
-    #[arg(long, value_name = "FILE", requires = "to")]
-    pub password_file: Option<PathBuf>,
-
-    /// Print one JSON object per version
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Find out whether targets can be mirrored to, and how well.
-#[derive(Debug, Args)]
-#[command(after_long_help = CHECK_TARGET_EXAMPLES.to_owned() + &exit_status())]
-pub struct CheckTargetArgs {
-    /// Names of configured targets [default: all]
-    #[arg(value_name = "TARGET")]
-    pub targets: Vec<String>,
-
-    /// Print one JSON object per check
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Find out whether this host can watch its sources.
-#[derive(Debug, Args)]
-#[command(after_long_help = CHECK_KERNEL_EXAMPLES.to_owned() + &exit_status())]
-pub struct CheckKernelArgs {
-    /// Names of configured sources [default: all]
-    #[arg(value_name = "SOURCE")]
-    pub sources: Vec<String>,
-
-    /// Print the file for /etc/sysctl.d that raises what is too low, and nothing else
-    #[arg(long, conflicts_with_all = ["fix", "json"])]
-    pub sysctl: bool,
-
-    /// Raise what is too low, at once and in /etc/sysctl.d/60-sersync.conf; nothing is ever lowered. For root
-    #[arg(long)]
-    pub fix: bool,
-
-    /// Look at the host whose root directory this is, with its /proc, /etc and sources
-    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
-    pub root: PathBuf,
-
-    /// Print one JSON object per check
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Write what a backup server needs: rsyncd.conf, passwords, log rotation.
-#[derive(Debug, Args)]
-#[command(after_long_help = GEN_RSYNCD_CONF_EXAMPLES.to_owned() + &exit_status())]
-#[allow(clippy::struct_excessive_bools, reason = "these are the switches of a command line")]
-pub struct GenRsyncdConfArgs {
-    /// Names of configured targets [default: all that are on a daemon]
-    #[arg(value_name = "TARGET", conflicts_with = "from_env")]
-    pub targets: Vec<String>,
-
-    /// Only for the targets that have this host, and its port; written as in `hosts`
-    #[arg(long, value_name = "HOST[:PORT]", conflicts_with = "from_env")]
-    pub host: Option<Host>,
-
-    /// Take the variables of the bash sersync's container instead of a configuration: RSYNCD_USER, RSYNCD_PASSWD,
-    /// RSYNCD_MOD_NAME, RSYNCD_PATH, RSYNCD_MAX_CONN and RSYNCD_HOSTS_ALLOW
-    #[arg(long)]
-    pub from_env: bool,
-
-    /// Write the files into this directory, which is /etc or takes its place, and make the modules' directories
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-
-    /// The files of --out will be in this directory, on another host: the modules' directories are not made
-    #[arg(long, value_name = "DIR", requires = "out")]
-    pub installed_in: Option<PathBuf>,
-
-    /// Only show what --out would change, as a patch
-    #[arg(long, requires = "out")]
-    pub diff: bool,
-
-    /// Also replace files that somebody else has written or edited
-    #[arg(long, requires = "out")]
-    pub force: bool,
-
-    /// Show the passwords
-    #[arg(long)]
-    pub show: bool,
-
-    /// The directory of a module; may be repeated [default: /srv/sersync/NAME]
-    #[arg(long, value_name = "NAME=PATH")]
-    pub module: Vec<ModulePath>,
-
-    /// Who may connect: addresses, networks and names; may be repeated [default: all private networks]
-    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = server::allow)]
-    pub hosts_allow: Vec<String>,
-
-    /// How many connections each module serves at the same time [default: from its sources and their `jobs`]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_147_483_647))]
-    pub max_connections: Option<u32>,
-
-    /// How many hosts mirror with this configuration, for the number of connections
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub clients: u32,
-
-    /// Who the files on the server belong to [default: root, which keeps the owners of files]
-    #[arg(long, value_name = "USER", value_parser = server::account)]
-    pub uid: Option<String>,
-
-    /// Their group [default: root]
-    #[arg(long, value_name = "GROUP", value_parser = server::account)]
-    pub gid: Option<String>,
-
-    /// The address on which the daemon listens [default: all]
-    #[arg(long, value_name = "ADDRESS")]
-    pub address: Option<IpAddr>,
-
-    /// The port [default: that of the targets' hosts]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
-
-    /// Where the daemon logs
-    #[arg(long, value_name = "FILE", value_parser = directory, default_value = "/var/log/rsyncd.log")]
-    pub log_file: PathBuf,
-
-    /// Where the daemon's lock files are
-    #[arg(long, value_name = "DIR", value_parser = directory, default_value = "/run")]
-    pub run_dir: PathBuf,
-}
-
-/// Write crontab lines or timers of systemd for what has to run regularly.
-#[derive(Debug, Args)]
-#[command(after_long_help = GEN_SCHEDULE_EXAMPLES.to_owned() + &exit_status())]
-#[command(group = clap::ArgGroup::new("form").required(true).args(["cron", "systemd"]))]
-#[allow(clippy::struct_excessive_bools, reason = "these are the switches of a command line")]
-pub struct GenScheduleArgs {
-    /// Names of configured sources [default: all]
-    #[arg(value_name = "SOURCE")]
-    pub sources: Vec<String>,
-
-    /// Lines of a crontab
-    #[arg(long)]
-    pub cron: bool,
-
-    /// Services and timers of systemd
-    #[arg(long)]
-    pub systemd: bool,
-
-    /// Who runs it. In a crontab this adds the field that the files of /etc/cron.d have [default there: root]
-    #[arg(long, value_name = "USER", value_parser = server::account)]
-    pub user: Option<String>,
-
-    /// Write into this directory: /etc/cron.d, or /etc/systemd/system
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-
-    /// Only show what --out would change, as a patch
-    #[arg(long, requires = "out")]
-    pub diff: bool,
-
-    /// Also replace files that somebody else has written or edited
-    #[arg(long, requires = "out")]
-    pub force: bool,
-
-    /// The program that is started [default: this one]
-    #[arg(long, value_name = "PATH")]
-    pub program: Option<PathBuf>,
-
-    /// What the times depend on, so that many hosts do not begin at once [default: the name of this host]
-    #[arg(long, value_name = "TEXT")]
-    pub seed: Option<String>,
-}
-
-/// A module and its directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModulePath {
-    /// The name of the module.
-    pub name: String,
-    /// Its directory.
-    pub path: PathBuf,
-}
-
-impl FromStr for ModulePath {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, path) = text.split_once('=').ok_or("write it as NAME=PATH")?;
-        Ok(ModulePath { name: name.to_owned(), path: server::directory(path)? })
-    }
-}
-
 /// Check or show the configuration.
 #[derive(Debug, Args)]
 #[command(after_long_help = CONFIG_EXAMPLES.to_owned() + &exit_status())]
@@ -641,47 +348,6 @@ pub enum ConfigCommand {
     },
 }
 
-/// Bring back a file or a directory as it was.
-#[derive(Debug, Args)]
-#[command(after_long_help = RESTORE_EXAMPLES.to_owned() + &exit_status())]
-#[allow(clippy::struct_excessive_bools, reason = "these are the switches of a command line")]
-pub struct RestoreArgs {
-    /// The name of a configured source
-    pub source: String,
-
-    /// The file or directory: a path inside the source, or `.` for all of it
-    pub path: PathBuf,
-
-    /// As it was at this time: `2026-11-20 14:00`, `14:00` of today, `2026-11-20T14:00:00+01:00`, `yesterday` (a day ago), `3h ago`, `2 days ago`,
-    /// or the name of a bucket as in `2026-11-20/140000`
-    #[arg(long, value_name = "TIME", default_value = "now")]
-    pub at: String,
-
-    /// Put it into this directory, under its own name
-    #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
-    pub to: Option<PathBuf>,
-
-    /// Fetch it from this target, by its name, host or directory [default: the first one that can be asked]
-    #[arg(long, value_name = "TARGET")]
-    pub target: Option<String>,
-
-    /// Put it in the place of the original, which is kept beside it; needs --force
-    #[arg(long, requires = "force")]
-    pub in_place: bool,
-
-    /// Do so although the original is replaced
-    #[arg(long, requires = "in_place")]
-    pub force: bool,
-
-    /// Only show which moment it would be, how much, and where it would go
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-
-    /// Print a JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Show what is mirrored, what is late and why.
 #[derive(Debug, Args)]
 #[command(after_long_help = STATUS_EXAMPLES.to_owned() + &exit_status())]
@@ -707,10 +373,6 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-fn directory(text: &str) -> Result<PathBuf, String> {
-    server::directory(text)
-}
-
 fn span(text: &str) -> Result<Duration, String> {
     text.parse::<Span>().map(|span| span.0)
 }
@@ -719,13 +381,6 @@ fn some_span(text: &str) -> Result<Duration, String> {
     match span(text)? {
         Duration::ZERO => Err("in no time nothing can be done".to_owned()),
         time => Ok(time),
-    }
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    match text.parse::<Size>()? {
-        Size(0) => Err("that would leave nothing but the newest bucket".to_owned()),
-        Size(bytes) => Ok(bytes),
     }
 }
 
