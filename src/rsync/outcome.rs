@@ -115,6 +115,9 @@ pub struct Ending<'a> {
     pub deletions_skipped: bool,
 }
 
+/// Why a path failed that the daemon neither takes nor shows nor deletes.
+pub const HIDDEN: &str = "the daemon refuses it: see `exclude` and `filter` in its rsyncd.conf";
+
 /// Decides what it means.
 #[must_use]
 pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
@@ -215,8 +218,7 @@ fn failing(mirror: &Mirror, ending: Ending<'_>) -> Failing {
         if line.starts_with(b"ERROR: daemon refused to ")
             && let Some(path) = between(line, b"\"", b"\"").and_then(|path| within_source(mirror, path, line))
         {
-            let words = "the daemon refuses it: see `exclude` and `filter` in its rsyncd.conf";
-            failing.paths.entry(path).or_insert_with(|| words.to_owned());
+            failing.paths.entry(path).or_insert_with(|| HIDDEN.to_owned());
             continue;
         }
         // The rest of rsync's own lines are summaries of those that begin with "rsync: ".

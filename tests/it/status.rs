@@ -99,6 +99,8 @@ fn what_fails_is_named_and_cannot_reach_the_terminal() {
     wait_for("the failure", LATER, || it.mirrors()[0]["failing"] == 1);
     let output = it.run(&["status", "--failing"]).code(3).stdout_has("1 path failed");
     assert!(output.stdout.contains("failing: \\u{1b}[31mrefused\\n: the daemon refuses it"), "{output}");
+    fs::remove_file(it.place.source().join("\u{1b}[31mrefused\n")).unwrap();
+    wait_for("all is well", LATER, || it.run(&["status"]).code == Some(0));
     drop(running);
 }
 

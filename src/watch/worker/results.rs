@@ -1,5 +1,6 @@
 //! What a worker makes of success and failure: what is tried again, when, and what is said of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::dirty::{DirtySet, Mark};
 use crate::exit::Failure;
 use crate::report::text::{self, count};
 use crate::rsync::argv::pattern_for_directory;
-use crate::rsync::outcome::{Failing, SETTLE, Trouble, VANISHED};
+use crate::rsync::outcome::{Failing, HIDDEN, SETTLE, Trouble, VANISHED};
 
 /// Further failing paths are counted in the log, not named.
 const NAMED: usize = 20;
@@ -77,7 +78,13 @@ impl Worker<'_> {
     }
 
     /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.
-    pub(super) fn partial(&self, progress: &mut Progress, failing: Failing, batch: Option<&DirtySet>) {
+    pub(super) fn partial(&self, progress: &mut Progress, mut failing: Failing, batch: Option<&DirtySet>) {
+        // What is gone here and cannot be there needs no more attempts.
+        let is_gone = |path: &Path| fs::symlink_metadata(self.executor.root().join(path)).is_err();
+        failing.paths.retain(|path, why| why != HIDDEN || !is_gone(path));
+        if failing.is_empty() {
+            return self.healed(progress);
+        }
         let mirror = self.executor.mirror();
         let mut again = DirtySet::new(self.settings.max_pending);
         if failing.unattributed.is_empty() && !failing.deletions_skipped {
