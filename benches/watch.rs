@@ -14,6 +14,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::daemon::{Daemon, MODULE};
+use support::memory::Memory;
 use support::table::{Align, Table, publish};
 use support::trees::{Shape, Tree};
 use support::watcher::Watcher;
@@ -87,6 +89,8 @@ const RENAMED: (usize, usize) = (1024, 1 << 20);
 /// Everything that is there while it runs. What is declared first is dropped first: the directory comes last.
 struct Bench {
     daemon: Daemon,
+    /// Where the mirrors are.
+    _far: Option<Memory>,
     scale: f64,
     notes: Vec<String>,
     dir: tempfile::TempDir,
@@ -274,12 +278,12 @@ impl Burst<'_> {
         for file in &files {
             fs::write(file, "new").expect("a file");
         }
-        until(LIMIT, || self.on_the_mirror() == self.count)
+        self.until_each_has(100)
     }
 
     fn delete(&self) -> Option<Duration> {
         self.clean();
-        until(LIMIT, || self.on_the_mirror() == 0)
+        self.until_each_has(0)
     }
 
     fn clean(&self) {
@@ -288,16 +292,26 @@ impl Burst<'_> {
         }
     }
 
-    fn on_the_mirror(&self) -> usize {
-        if self.count == 1 {
-            return self.files().filter(|file| self.mirror.join(file).exists()).count();
+    /// How long it takes until every directory of the mirror has so many of the files, or all of them that are to be in it.
+    /// Each is looked at until it has, one after the other: reading all of them again and again would take a processor
+    /// from what is measured.
+    fn until_each_has(&self, number: usize) -> Option<Duration> {
+        let mut wanted: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for file in self.files() {
+            let found = wanted.entry(file.parent().expect("a directory").to_owned()).or_default();
+            *found = (*found + 1).min(number);
         }
-        let mut directories: Vec<PathBuf> =
-            self.files().step_by(100).map(|file| file.parent().expect("a directory").to_owned()).collect();
-        directories.dedup();
-        let entries = |dir: PathBuf| fs::read_dir(self.mirror.join(dir)).into_iter().flatten().flatten();
-        let is_new = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"burst-");
-        directories.into_iter().flat_map(entries).filter(is_new).count()
+        until(LIMIT, || {
+            while let Some(dir) = wanted.first_entry() {
+                let entries = fs::read_dir(self.mirror.join(dir.key())).into_iter().flatten().flatten();
+                let is_ours = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"burst-");
+                if entries.filter(is_ours).count() != *dir.get() {
+                    return false;
+                }
+                dir.remove();
+            }
+            true
+        })
     }
 }
 
@@ -352,7 +366,16 @@ fn main() {
     let (place, in_memory) = machine::place_for((8_000_000_000.0 * scale) as u64);
     eprintln!("Measuring watchers in {} ({} files)", place.display(), shape.total_files());
     let dir = tempfile::Builder::new().prefix("sersync-bench-").tempdir_in(place).expect("a temp dir");
-    let mut bench = Bench { daemon: Daemon::start(dir.path()), scale, notes: Vec::new(), dir };
+    let mut notes = Vec::new();
+    let far = dir.path().join("far");
+    fs::create_dir(&far).expect("a directory");
+    let mounted = Memory::mount(&far);
+    if mounted.is_none() {
+        notes.push(
+            "Without root the mirrors are on the source's file system, so that fanotify reports them too.".to_owned(),
+        );
+    }
+    let mut bench = Bench { daemon: Daemon::start(&far), _far: mounted, scale, notes, dir };
     let used_by_others = machine::used_by_others();
     let has = |program, argument| machine::version(program, argument);
     let lsyncd = has("lsyncd", "--version");
@@ -370,10 +393,19 @@ fn main() {
     let disk = tempfile::Builder::new().prefix("sersync-bench-").tempdir().expect("a temp dir");
     let deep = Tree::directories(disk.path().join("deep"), Shape { levels: DEEP, scale, files: 1 });
     let directories = deep.shape.directories();
-    let mut watching = vec![Tool::Fanotify, Tool::Inotify];
-    match has("inotifywait", "--help") {
-        Some(_) => watching.push(Tool::Inotifywait),
-        None => bench.notes.push("inotifywait is not installed, so it is not measured.".to_owned()),
+    let mut watching = vec![Tool::Fanotify];
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap_or_default();
+    if limit.trim().parse().is_ok_and(|limit: usize| limit > directories) {
+        watching.push(Tool::Inotify);
+        match has("inotifywait", "--help") {
+            Some(_) => watching.push(Tool::Inotifywait),
+            None => bench.notes.push("inotifywait is not installed, so it is not measured.".to_owned()),
+        }
+    } else {
+        bench.notes.push(format!(
+            "{directories} directories cannot be watched by inotify: fs.inotify.max_user_watches is {}.",
+            limit.trim()
+        ));
     }
     let set_up = bench.setting_up(&watching, &deep.root, directories);
 

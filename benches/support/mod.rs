@@ -3,6 +3,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod machine;
+pub(crate) mod memory;
 pub(crate) mod proxy;
 pub(crate) mod run;
 pub(crate) mod statistics;
