@@ -46,6 +46,8 @@ pub struct Excludes {
     any: GlobSet,
     /// What matches directories only.
     dirs: GlobSet,
+    /// Whether what is left out in a directory may depend on where the directory is.
+    by_place: bool,
 }
 
 /// A pattern that was refused.
@@ -121,13 +123,23 @@ impl Excludes {
             // No single pattern is too large for the compiler, given the limit on its length; all together may be.
             GlobSet::new(globs).map_err(|e| error(patterns.len().saturating_sub(1), Reason::Compile(e.to_string())))
         };
-        Ok(Excludes { any: set(&any)?, dirs: set(&dirs)? })
+        // A slash at the end only restricts a pattern to directories.
+        let looks_above =
+            |pattern: &str| pattern.contains("**") || pattern.strip_suffix('/').unwrap_or(pattern).contains('/');
+        let by_place = patterns.iter().any(|pattern| looks_above(pattern.as_ref()));
+        Ok(Excludes { any: set(&any)?, dirs: set(&dirs)?, by_place })
     }
 
     /// Whether nothing is ever left out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.any.is_empty() && self.dirs.is_empty()
+    }
+
+    /// Whether what is left out in a directory may be something else when the directory is moved.
+    #[must_use]
+    pub fn depend_on_place(&self) -> bool {
+        self.by_place
     }
 
     /// Whether this one entry is left out by itself: `path` is relative to the source root, without a leading `./`.

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::full_sync::{Place, as_nobody};
 use crate::mounts::Mount;
 use crate::support::daemon::Rsyncd;
-use crate::support::events::for_each_source;
+use crate::support::events::{Source, for_each_source, run_with};
 use crate::support::sersync::{Sersync, config};
 use crate::support::tree::wait_until_same;
 use crate::support::{SOON, is_root, skip, wait_for};
@@ -21,6 +21,7 @@ for_each_source! {
     the_same_file_system_at_a_second_place_in_the_source_is_watched_there,
     a_source_that_is_watched_can_be_unmounted_and_mounted_anew,
     a_source_under_a_symbolic_link_is_watched_wherever_its_directory_is,
+    what_is_watched_in_a_directory_that_is_renamed_is_what_is_mirrored_in_its_new_place,
 }
 
 fn the_one_that_is_asked_for_is_used_and_named() {
@@ -175,6 +176,75 @@ fn with_too_few_watches_it_says_how_many_it_needs_and_finds_what_changed() {
     fs::write(place.source().join("0/0/deep/f"), "live").unwrap();
     wait_until_same(&place.source(), &mirror(&daemon), SOON);
     running.terminate().signal(Signal::TERM);
+}
+
+/// The directories whose content the crawler of inotify has put watches on.
+fn crawled(log: &str) -> Vec<String> {
+    let of = |line: &str| line.split_once("watching what is in ").map(|(_, dir)| dir.to_owned());
+    log.lines().filter_map(of).collect()
+}
+
+#[test]
+fn a_directory_that_is_renamed_keeps_its_inotify_watches() {
+    run_with(Source::Inotify, renamed_directories_keep_their_watches);
+}
+
+fn renamed_directories_keep_their_watches() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let source = place.source();
+    for number in 0..60 {
+        fs::create_dir_all(source.join(format!("tree/{}/{number}", number % 6))).unwrap();
+    }
+    for dir in ["elsewhere", "a/only in a", "b/only in b"] {
+        fs::create_dir_all(source.join(dir)).unwrap();
+    }
+    let running = watch(&place, &quick(&place, &[&daemon], "")).arg("-v").spawn();
+    running.wait_for_log("caught up", LATER);
+    let changes = |path: &str, text: &str| {
+        fs::write(source.join(path), text).unwrap();
+        wait_until_same(&source, &mirror(&daemon), LATER);
+    };
+    changes("tree/5/59/f", "before");
+    for (from, to) in [("tree", "elsewhere/tree"), ("elsewhere/tree/3", "3"), ("elsewhere", "tree")] {
+        fs::rename(source.join(from), source.join(to)).unwrap();
+    }
+    changes("tree/tree/5/59/f", "after");
+    changes("3/3/new", "after");
+    fs::create_dir(source.join("tree/tree/made")).unwrap();
+    changes("tree/tree/made/f", "made");
+    // Both keep their watches, but which is which is only known to who looks.
+    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+    rustix::fs::renameat_with(rustix::fs::CWD, source.join("a"), rustix::fs::CWD, source.join("b"), exchange).unwrap();
+    changes("a/only in b/f", "1");
+    changes("b/only in a/f", "1");
+    let log = running.terminate().signal(Signal::TERM).stderr;
+    let crawled = crawled(&log);
+    let of_the_tree: Vec<&String> = crawled.iter().filter(|dir| dir.contains("tree") || *dir == "3").collect();
+    assert_eq!(of_the_tree, ["tree/tree/made"], "{log}");
+}
+
+fn what_is_watched_in_a_directory_that_is_renamed_is_what_is_mirrored_in_its_new_place() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let source = place.source();
+    for dir in ["left/kept/deep", "other/cache/deep"] {
+        fs::create_dir_all(source.join(dir)).unwrap();
+    }
+    let running = watch(&place, &quick(&place, &[&daemon], "exclude = ['/other/cache/', '/new/kept/']\n")).spawn();
+    running.wait_for_log("caught up", LATER);
+    fs::write(source.join("left/f"), "1").unwrap();
+    wait_for("the file", LATER, || mirror(&daemon).join("left/f").exists());
+    fs::rename(source.join("other"), source.join("third")).unwrap();
+    fs::rename(source.join("left"), source.join("new")).unwrap();
+    wait_for("both directories", LATER, || {
+        mirror(&daemon).join("third").exists() && mirror(&daemon).join("new/f").exists()
+    });
+    fs::write(source.join("third/cache/deep/f"), "mirrored now").unwrap();
+    fs::write(source.join("new/kept/deep/f"), "left out now").unwrap();
+    wait_for("the file", LATER, || mirror(&daemon).join("third/cache/deep/f").exists());
+    running.terminate().signal(Signal::TERM);
+    assert!(!mirror(&daemon).join("new/kept/deep/f").exists());
 }
 
 /// Runs something at the end, whatever the end is.

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use log::{error, info};
+use log::{debug, error, info};
 use rustix::fs::inotify;
 
 use super::super::recovery;
 use super::super::session::Missed;
 use super::{Inotify, NodeId, locked};
 use crate::dirty::Mark;
-use crate::report::text::count;
+use crate::report::text::{self, count};
 use crate::state::record::Moment;
 use crate::tree::walk;
 
@@ -62,10 +62,17 @@ impl Inotify<'_> {
                 Ok(Task::Look(dir, name)) => self.look(dir, &name),
                 Ok(Task::Mount(path)) => self.look_at_mount(&path),
                 Ok(Task::Unwatch(watches)) => watches.into_iter().for_each(|watch| self.unwatch(watch)),
-                Err(RecvTimeoutError::Timeout) => self.scan_unwatched(&mut scans),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.to_crawl.fetch_add(1, Ordering::Relaxed);
+                    self.scan_unwatched(&mut scans);
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.give_back();
+            if self.to_crawl.fetch_sub(1, Ordering::Release) == 1 {
+                // Its reader sees that the tree is settled.
+                self.scene.stop.waker.wake();
+            }
             if !self.scene.stop.is_requested() && !self.live.swap(true, Ordering::Relaxed) {
                 self.begin(&scans.since, missed);
             }
@@ -94,6 +101,7 @@ impl Inotify<'_> {
     fn crawl(&self, top: NodeId) {
         let path = self.tree().path(top);
         if let Some(path) = path {
+            debug!("source `{}`: watching what is in {}", self.scene.source.name, text::path(&path));
             self.walk(top, path);
         }
         let path = self.tree().path(top);

@@ -6,6 +6,7 @@
 //! agree in the end, with nothing lost:
 //! - A directory that arrives under a name (made or moved) is crawled by its path; one that leaves is removed from the
 //!   tree with all below. A move is both, in whatever order and however often.
+//! - While the two are known to agree, a move within the tree is one change of the tree (`renames.rs`).
 //! - The last claim on a watch wins: the crawler found the directory there most recently. Who lost it makes a claim once more:
 //!   most often it has left, but the other one may have been found through a symbolic link that was put in its way.
 //! - Events for a watch that the tree does not know (yet, or any more) are dropped: the crawler registers a watch *before*
@@ -13,13 +14,14 @@
 
 mod crawler;
 mod reader;
+mod renames;
 mod tree;
 mod walk;
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -55,6 +57,10 @@ pub(super) struct Inotify<'a> {
     robbed: Mutex<Vec<NodeId>>,
     /// Everything that happened in directories without a watch before this was found, and is still to be reported as such.
     scanned: Mutex<Option<Moment>>,
+    /// How much the crawler has to do, what it is doing included.
+    to_crawl: AtomicUsize,
+    /// A directory was left out because its path was too long.
+    left_out: AtomicBool,
 }
 
 /// Makes an instance, which has no watches yet. `why` there is no better way is said when it has.
@@ -75,6 +81,8 @@ pub(super) fn open(scene: Scene<'_>, why: String) -> io::Result<Inotify<'_>> {
         unwatched: Mutex::default(),
         robbed: Mutex::default(),
         scanned: Mutex::default(),
+        to_crawl: AtomicUsize::new(0),
+        left_out: AtomicBool::new(false),
     })
 }
 
@@ -82,7 +90,7 @@ impl Session for Inotify<'_> {
     fn run(&mut self, missed: &Missed) -> io::Result<Ended> {
         let this = &*self;
         let (tasks, queue) = mpsc::channel();
-        let mut reading = Reading::new(tasks);
+        let mut reading = Reading::new(tasks, &this.to_crawl);
         reading.send(Task::Crawl(this.tree().root()));
         thread::scope(|scope| {
             let crawler = thread::Builder::new()
@@ -97,7 +105,7 @@ impl Session for Inotify<'_> {
             if ended == Some(Ended::Stopped) {
                 // What happened in directories that were only just watched.
                 let (tasks, _queue) = mpsc::channel();
-                this.read_available(&mut Reading::new(tasks), &mut buffer)?;
+                this.read_available(&mut Reading::new(tasks, &this.to_crawl), &mut buffer)?;
             }
             read.map(|()| ended.unwrap_or(Ended::Stopped))
         })

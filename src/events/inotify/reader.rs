@@ -7,8 +7,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use rustix::io::Errno;
 use super::super::mounts::Mounts;
 use super::super::session::{Ended, ROOT_CHECK, identity, wait};
 use super::crawler::Task;
+use super::renames::{Leaving, Origins};
+use super::tree::{DirTree, NodeId};
 use super::{Inotify, locked};
 use crate::dirty::Mark;
 use crate::state::record::Moment;
@@ -30,41 +32,51 @@ const MOVE_GRACE: Duration = Duration::from_secs(2);
 pub(super) const READ_BUFFER: usize = 256 * 1024;
 
 /// What only the reader knows.
-pub(super) struct Reading {
+pub(super) struct Reading<'a> {
     tasks: Sender<Task>,
+    to_crawl: &'a AtomicUsize,
+    /// The tree is known to be as the events that were read tell: see [`renames`](super::renames).
+    settled: bool,
+    /// The crawler was asked to do something since events were last looked for.
+    asked: bool,
     /// Watches of directories that left their place, with the time.
     left: VecDeque<(Instant, Vec<i32>)>,
-    /// What left its place last, by the number that the kernel gives to a rename; nothing when it was left out.
-    renamed: VecDeque<(u32, Option<PathBuf>)>,
+    origins: Origins,
+    /// A directory that left its place by the last event.
+    leaving: Option<Leaving>,
     pub(super) ended: Option<Ended>,
 }
 
-/// So many renames may begin before one of them ends. The two halves of one come one after the other, but for what others
-/// put in between.
-const RENAMES_AT_ONCE: usize = 64;
-
-impl Reading {
-    pub(super) fn new(tasks: Sender<Task>) -> Self {
-        Reading { tasks, left: VecDeque::new(), renamed: VecDeque::new(), ended: None }
+impl<'a> Reading<'a> {
+    pub(super) fn new(tasks: Sender<Task>, to_crawl: &'a AtomicUsize) -> Self {
+        Reading {
+            tasks,
+            to_crawl,
+            settled: false,
+            asked: false,
+            left: VecDeque::new(),
+            origins: Origins::default(),
+            leaving: None,
+            ended: None,
+        }
     }
 
-    pub(super) fn send(&self, task: Task) {
+    pub(super) fn send(&mut self, task: Task) {
+        (self.settled, self.asked) = (false, true);
+        self.to_crawl.fetch_add(1, Ordering::Relaxed);
         // The crawler lives longer than the reader.
         let _ = self.tasks.send(task);
     }
 
-    /// Something left its place by the rename with this number.
-    fn leaves(&mut self, number: u32, from: Option<PathBuf>) {
-        if self.renamed.len() == RENAMES_AT_ONCE {
-            self.renamed.pop_front();
-        }
-        self.renamed.push_back((number, from));
+    /// Takes out of the tree what is not in its place any more.
+    fn leaves(&mut self, tree: &mut DirTree, node: NodeId) {
+        self.left.push_back((Instant::now(), tree.remove(node)));
     }
 
-    /// Where that was which arrives by the rename with this number.
-    fn arrives(&mut self, number: u32) -> Option<PathBuf> {
-        let at = self.renamed.iter().position(|(known, _)| *known == number)?;
-        self.renamed.remove(at)?.1
+    /// A directory has left its place, and did not arrive elsewhere by the next event.
+    fn has_left(&mut self, tree: &mut DirTree, leaving: Leaving) {
+        self.leaves(tree, leaving.node);
+        self.send(Task::Look(leaving.dir, leaving.name));
     }
 
     fn unwatch_what_left(&mut self) {
@@ -77,7 +89,7 @@ impl Reading {
 }
 
 impl Inotify<'_> {
-    pub(super) fn read(&self, reading: &mut Reading, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+    pub(super) fn read(&self, reading: &mut Reading<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
         let mut root_checked = Instant::now();
         let mut mounts = Mounts::below(&self.scene.source.path)?;
         loop {
@@ -94,10 +106,13 @@ impl Inotify<'_> {
                 true if self.is_degraded() => locked(&self.scanned).take(),
                 true => Some(Moment::now()),
             };
+            let is_quiet = self.to_crawl.load(Ordering::Acquire) == 0 && !self.is_degraded();
+            reading.asked = false;
             self.read_available(reading, buffer)?;
             if reading.ended.is_some() {
                 return Ok(());
             }
+            reading.settled |= is_quiet && !reading.asked;
             self.scene.sink.delivered(now);
             if let Some(moment) = moment {
                 self.horizon.reached(moment.clone());
@@ -123,7 +138,7 @@ impl Inotify<'_> {
         }
     }
 
-    pub(super) fn read_available(&self, reading: &mut Reading, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+    pub(super) fn read_available(&self, reading: &mut Reading<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
         let mut reader = Reader::new(&self.instance, buffer);
         while reading.ended.is_none() {
             match reader.next() {
@@ -131,7 +146,12 @@ impl Inotify<'_> {
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                     self.event(reading, &event, name);
                 }
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => {
+                    if let Some(leaving) = reading.leaving.take() {
+                        reading.has_left(&mut self.tree(), leaving);
+                    }
+                    return Ok(());
+                }
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
@@ -139,13 +159,21 @@ impl Inotify<'_> {
         Ok(())
     }
 
-    fn event(&self, reading: &mut Reading, event: &Event<'_>, name: Option<&OsStr>) {
+    fn event(&self, reading: &mut Reading<'_>, event: &Event<'_>, name: Option<&OsStr>) {
         let (watch, flags) = (event.wd(), event.events());
         if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
             reading.ended = Some(Ended::Overflow);
             return;
         }
         let mut tree = self.tree();
+        let leaving = reading.leaving.take();
+        let relocated = leaving.is_some_and(|leaving| {
+            let arrives = self.relocate(&mut tree, &leaving, event, name);
+            if !arrives {
+                reading.has_left(&mut tree, leaving);
+            }
+            arrives
+        });
         let Some(dir) = tree.by_watch(watch) else { return };
         let Some(name) = name else {
             if dir == tree.root() {
@@ -166,19 +194,27 @@ impl Inotify<'_> {
         let excluded = self.scene.excludes.excludes_entry(&path, is_dir);
         let mut mark = Mark::Path;
         if is_dir && flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
-            if let Some(node) = tree.child(dir, name) {
-                reading.left.push_back((Instant::now(), tree.remove(node)));
-            }
-            if flags.contains(ReadFlags::MOVED_FROM) && !excluded {
-                reading.send(Task::Look(dir, name.to_owned()));
+            let node = tree.child(dir, name);
+            let is_move = flags.contains(ReadFlags::MOVED_FROM) && !excluded;
+            match node {
+                Some(node) if is_move && reading.settled => {
+                    reading.leaving = Some(Leaving { number: event.cookie(), node, dir, name: name.to_owned() });
+                }
+                _ => {
+                    node.into_iter().for_each(|node| reading.leaves(&mut tree, node));
+                    if is_move {
+                        reading.send(Task::Look(dir, name.to_owned()));
+                    }
+                }
             }
         } else if is_dir && flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) && !excluded {
             mark = Mark::Deep;
             // A move may replace an empty directory, of which nothing else is reported.
             if flags.contains(ReadFlags::MOVED_TO)
+                && !relocated
                 && let Some(node) = tree.child(dir, name)
             {
-                reading.left.push_back((Instant::now(), tree.remove(node)));
+                reading.leaves(&mut tree, node);
             }
             // The crawler may have found it before.
             if let Some(node) = tree.child_or_new(dir, name).filter(|node| !tree.is_watched(*node)) {
@@ -187,10 +223,10 @@ impl Inotify<'_> {
         }
         drop(tree);
         if flags.contains(ReadFlags::MOVED_FROM) {
-            reading.leaves(event.cookie(), (!excluded).then(|| path.clone()));
+            reading.origins.leaves(event.cookie(), (!excluded).then(|| path.clone()));
         }
         if flags.contains(ReadFlags::MOVED_TO) {
-            let from = reading.arrives(event.cookie());
+            let from = reading.origins.arrives(event.cookie());
             if !excluded {
                 self.scene.sink.moved(from.as_deref(), &path);
                 if is_dir {

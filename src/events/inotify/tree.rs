@@ -134,6 +134,15 @@ impl DirTree {
         }
     }
 
+    /// Puts a node, with all below, in another place, where no node is. False when one of the two was removed.
+    pub(super) fn relocate(&mut self, id: NodeId, parent: NodeId, name: &OsStr) -> bool {
+        let top = self.valid(id).filter(|index| *index != ROOT);
+        let (Some(index), Some(parent)) = (top, self.valid(parent)) else { return false };
+        self.unlink(index);
+        self.link(index, parent, name);
+        true
+    }
+
     /// Removes the node and all below; returns the watches that they had.
     pub(super) fn remove(&mut self, id: NodeId) -> Vec<i32> {
         let mut watches = Vec::new();
@@ -226,11 +235,16 @@ mod tests {
     enum Op {
         Make(String),
         Remove(String),
+        Move(String, String),
     }
 
     fn op() -> impl Strategy<Value = Op> {
         let path = || prop::collection::vec("[abc]", 1..4).prop_map(|names| names.join("/"));
-        prop_oneof![3 => path().prop_map(Op::Make), 1 => path().prop_map(Op::Remove)]
+        prop_oneof![
+            6 => path().prop_map(Op::Make),
+            2 => path().prop_map(Op::Remove),
+            3 => (path(), path()).prop_map(|(from, to)| Op::Move(from, to)),
+        ]
     }
 
     proptest! {
@@ -254,6 +268,19 @@ mod tests {
                         removed.sort_unstable();
                         expected.sort_unstable_by_key(|(_, watch)| *watch);
                         prop_assert_eq!(removed, expected.into_iter().map(|(_, watch)| watch).collect::<Vec<_>>());
+                    }
+                    Op::Move(from, to) => {
+                        let (dir, name) = to.rsplit_once('/').unwrap_or(("", &to));
+                        let there = [&*from, dir].map(|path| find(&tree, Path::new(path)));
+                        let [Some(node), Some(parent)] = there else { continue };
+                        if Path::new(&to).starts_with(&from) || find(&tree, Path::new(&to)).is_some() {
+                            continue;
+                        }
+                        prop_assert!(tree.relocate(node, parent, OsStr::new(name)));
+                        model = model.into_iter().map(|(path, watch)| {
+                            let moved = path.strip_prefix(&from).map(|below| Path::new(&to).join(below).iter().collect());
+                            (moved.unwrap_or(path), watch)
+                        }).collect();
                     }
                 }
                 prop_assert_eq!(tree.watched(), model.len());

@@ -128,7 +128,13 @@ impl Inotify<'_> {
         };
         let mut names = self.directories_in(&dir, &full, path, buffer);
         // They are not mirrored either.
-        names.retain(|name| !reach.is_too_long(&path.join(name)));
+        names.retain(|name| {
+            let is_too_long = reach.is_too_long(&path.join(name));
+            if is_too_long {
+                self.left_out.store(true, Ordering::Relaxed);
+            }
+            !is_too_long
+        });
         let mut tree = self.tree();
         for name in names {
             if let Some(child) = tree.child_or_new(node, &name) {
