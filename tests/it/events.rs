@@ -1,6 +1,7 @@
 //! The event sources of `watch`: which one is used, why, and what is only said of one of them.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -175,6 +176,34 @@ fn with_too_few_watches_it_says_how_many_it_needs_and_finds_what_changed() {
     running.wait_for_log("every directory is watched now", LATER);
     fs::write(place.source().join("0/0/deep/f"), "live").unwrap();
     wait_until_same(&place.source(), &mirror(&daemon), SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+#[test]
+fn what_is_written_to_a_file_that_was_opened_without_a_name_is_followed_by_fanotify() {
+    run_with(Source::Fanotify, writes_through_an_old_descriptor_are_followed);
+}
+
+fn writes_through_an_old_descriptor_are_followed() {
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let source = place.source();
+    fs::create_dir(source.join("d")).unwrap();
+    let running = watch(&place, &quick(&place, &[&daemon], "")).spawn();
+    running.wait_for_log("caught up", LATER);
+    let fd = rustix::fs::openat(CWD, source.join("d"), OFlags::TMPFILE | OFlags::WRONLY, Mode::from_bits_retain(0o644));
+    let mut file = fs::File::from(fd.unwrap());
+    file.write_all(b"before").unwrap();
+    let by_fd = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    rustix::fs::linkat(CWD, by_fd.as_str(), CWD, source.join("d/named"), AtFlags::SYMLINK_FOLLOW).unwrap();
+    wait_until_same(&source, &mirror(&daemon), LATER);
+    for piece in ["once", "twice"] {
+        file.write_all(piece.as_bytes()).unwrap();
+        wait_until_same(&source, &mirror(&daemon), LATER);
+    }
+    file.set_permissions(PermissionsExt::from_mode(0o600)).unwrap();
+    wait_until_same(&source, &mirror(&daemon), LATER);
     running.terminate().signal(Signal::TERM);
 }
 

@@ -15,6 +15,7 @@ use super::pending::Pending;
 use super::places::{Places, View};
 use super::records::{Handle, What};
 use super::renames::{Rename, at_their_time};
+use super::unnamed;
 use crate::dirty::Mark;
 
 /// How often a batch is looked at again when the root has moved meanwhile. The next check of the root finds out the rest.
@@ -137,7 +138,7 @@ impl<'a> Finder<'a> {
 
     /// Calls `tell` for every entry to which something happened, and that is not left out.
     fn each(&mut self, pending: &Pending, views: &[View], tell: impl Fn(&Path, What)) -> Result<(), Ended> {
-        let excludes = self.scene.excludes;
+        let Scene { source, excludes, .. } = self.scene;
         for (handle, names) in pending.directories() {
             let dirs = self.find(views, handle)?;
             if dirs.is_empty() {
@@ -150,7 +151,13 @@ impl<'a> Finder<'a> {
                         tell(dir, what);
                         continue;
                     }
-                    let path = dir.join(name);
+                    let path = match unnamed::inode(name, what) {
+                        None => dir.join(name),
+                        Some(inode) => match unnamed::name_of(&source.path.join(dir), inode, name) {
+                            Some(name) => dir.join(name),
+                            None => continue,
+                        },
+                    };
                     if !excludes.excludes_entry(&path, what.is_dir()) {
                         tell(&path, what);
                     }

@@ -17,6 +17,7 @@ mod places;
 mod records;
 mod renames;
 mod sys;
+mod unnamed;
 
 use std::fs::File;
 use std::io;
