@@ -5,10 +5,13 @@ mod mask;
 
 use std::fs::{self, File};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -18,6 +21,32 @@ pub enum Hangup {
     Ends,
     /// It calls this, any number of times, where there is no terminal that could have gone.
     Calls(Box<dyn Fn() + Send>),
+}
+
+/// Whether SIGINT or SIGTERM has arrived. It is known at once, before whoever handles it has heard of it.
+#[derive(Debug, Clone, Default)]
+pub struct AskedToEnd(Arc<AtomicUsize>);
+
+impl AskedToEnd {
+    /// The last one of them.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        i32::try_from(self.0.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+    }
+}
+
+/// Keeps in mind from now on whether the end is asked for.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub fn watch_for_the_end() -> io::Result<AskedToEnd> {
+    let asked = AskedToEnd::default();
+    for signal in [SIGINT, SIGTERM] {
+        if is_not_ignored(signal, ignored()) {
+            flag::register_usize(signal, Arc::clone(&asked.0), signal.unsigned_abs() as usize)?;
+        }
+    }
+    Ok(asked)
 }
 
 /// Calls `on_first` from a thread of its own when the first signal arrives; when a second one does, calls `at_once`, which
@@ -34,7 +63,7 @@ pub fn install(
     // It can only be opened where there is one.
     let has_terminal = File::open("/dev/tty").is_ok();
     let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
+        Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| is_not_ignored(*signal, ignored)))?;
     mask::let_hangup_in();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
@@ -70,6 +99,10 @@ fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+fn is_not_ignored(signal: i32, ignored: u64) -> bool {
+    ignored & (1 << (signal - 1)) == 0
 }
 
 /// Ends the process as the signal would have done, so that the caller sees 128+N.

@@ -5,7 +5,6 @@ use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use crate::mirror::Mirror;
 use crate::report::{self, json, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
-use crate::signals::{self, Hangup};
+use crate::signals::{self, AskedToEnd, Hangup};
 use crate::state::lock::{Kind, Lock};
 use crate::state::record::Record;
 use crate::watch::{Bounds, Engine, News};
@@ -41,11 +40,10 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     }
     let children = Arc::new(Children::default());
     let (tell, news) = mpsc::channel();
-    let asked_to_end = Arc::new(AtomicBool::new(false));
+    let asked_to_end = signals::watch_for_the_end()?;
     let on_first = {
-        let (tell, asked_to_end) = (tell.clone(), Arc::clone(&asked_to_end));
+        let tell = tell.clone();
         move |signal| {
-            asked_to_end.store(true, Ordering::Relaxed);
             // When nobody listens any more, the end has come already.
             let _ = tell.send(News::Signal(signal));
         }
@@ -64,7 +62,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     signals::install(Hangup::Calls(Box::new(on_hangup)), on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let (mirrors, mut exits) = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
+    let (mirrors, mut exits) = admitted(&setup, args, mode, empty, &|| asked_to_end.signal().is_some());
     if mirrors.is_empty() {
         return Ok(match news.try_recv() {
             Ok(News::Signal(signal)) => End::Signal(signal),
@@ -92,8 +90,8 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
     };
     let outcome = engine.run(mirrors, &news, &tell)?;
-    if outcome.reload {
-        return Err(begin_anew());
+    if outcome.reload && outcome.signal.is_none() {
+        return begin_anew(&asked_to_end);
     }
     exits.extend(&outcome.exits);
     Ok(match (outcome.signal, Exit::merge(exits)) {
@@ -125,15 +123,19 @@ fn may_reload(cli: &Cli, args: &WatchArgs) -> bool {
 }
 
 /// Becomes the same program anew, with the same arguments. Nothing is left of the settings, and what happens until everything
-/// is watched again is found from the stamp on.
-fn begin_anew() -> anyhow::Error {
+/// is watched again is found from the stamp on. Who was asked to end meanwhile, ends.
+fn begin_anew(asked_to_end: &AskedToEnd) -> Result<End> {
     let mut args = env::args_os();
     let program = args.next().unwrap_or_else(|| "sersync".into());
     let mut command = process::Command::new(&program);
     command.args(args).env(RELOADED, "1");
     signals::hold_back_hangup();
+    // It is the next program that nobody has asked to end.
+    if let Some(signal) = asked_to_end.signal() {
+        return Ok(End::Signal(signal));
+    }
     let e = command.exec();
-    Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into()
+    Err(Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into())
 }
 
 /// The mirrors that may be worked on, with their locks; for the others, what they would exit with.

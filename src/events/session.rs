@@ -22,6 +22,18 @@ use crate::tree::exclude::Excludes;
 /// How often the root is compared with the one that is watched.
 pub(super) const ROOT_CHECK: Duration = Duration::from_secs(10);
 
+/// After something was read, more is let come together for so long: what happens at once is read at once, and the reader
+/// does not wake for each of the thousands of events of a burst. The kernel's queue holds what comes in such a time many times
+/// over.
+pub(super) const PAUSE: Duration = Duration::from_millis(2);
+
+/// What reading found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    Events,
+}
+
 /// One way to hear of changes from the kernel.
 pub(super) trait Session {
     /// Reports changes until there is a reason to end. What was `missed` before is found out once nothing is missed any

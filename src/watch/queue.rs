@@ -252,13 +252,18 @@ impl Queue {
 
     fn mark_in(&self, mut state: MutexGuard<'_, State>, path: &Path, mark: Mark) {
         let now = Instant::now();
-        if state.dirty.is_empty() {
+        let is_first = state.dirty.is_empty();
+        if is_first {
             state.first = now;
         }
         state.last = now;
         state.dirty.mark(path, mark);
         drop(state);
-        self.changed.notify_one();
+        // Any later change only puts off when they are due, which the worker finds out when it wakes: a burst of a hundred
+        // thousand changes is not to wake it as often.
+        if is_first {
+            self.changed.notify_one();
+        }
     }
 
     fn reported_until(&self, moment: Moment) {

@@ -41,6 +41,7 @@ for_each_source! {
     under_nohup_the_end_of_the_terminal_does_not_end_it,
     on_hangup_it_goes_on_with_the_configuration_as_it_is_then,
     a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment,
+    who_is_to_end_while_it_begins_anew_ends,
     a_file_with_the_name_of_an_excluded_directory_is_deleted,
     what_is_excluded_stays_when_its_directory_is_deleted_live,
     a_pass_beside_it_finds_out_for_itself_that_the_daemon_is_dead,
@@ -564,6 +565,21 @@ fn on_hangup_it_goes_on_with_the_configuration_as_it_is_then() {
     wait_until_same(&second, &daemon.module_path().join("other"), LATER);
     wait_until_same(&first, &mirror(&daemon), LATER);
     running.terminate().signal(Signal::TERM);
+}
+
+fn who_is_to_end_while_it_begins_anew_ends() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    fs::write(place.source().join("f"), "1").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    // Whatever it is just doing: the times only make that different each time.
+    for milliseconds in [0, 1, 3, 10, 30, 100] {
+        let running = without_terminal(&place, &config).spawn();
+        running.wait_for_log("watching", LATER);
+        running.signal(Signal::HUP);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let output = running.terminate();
+        assert!(output.signal == Some(Signal::TERM.as_raw()) || output.code == Some(3), "{output}");
+    }
 }
 
 fn a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment() {

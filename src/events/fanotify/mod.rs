@@ -35,7 +35,7 @@ pub(super) use self::marks::CannotOpen;
 use self::marks::Marks;
 use self::records::{Record, records};
 use super::mounts::{self, Mounts};
-use super::session::{Ended, Horizon, Missed, ROOT_CHECK, Scene, Session, wait};
+use super::session::{Ended, Found, Horizon, Missed, PAUSE, ROOT_CHECK, Scene, Session, wait};
 use super::{Identity, recovery};
 use crate::state::record::Moment;
 
@@ -128,7 +128,7 @@ impl Reader<'_> {
             let stopping = self.scene.stop.is_requested();
             let now = Instant::now();
             let moment = self.complete.load(Ordering::Acquire).then(Moment::now);
-            self.read_available(&mut buffer)?;
+            let found = self.read_available(&mut buffer)?;
             let root = root_checked.elapsed() >= ROOT_CHECK;
             if root {
                 root_checked = now;
@@ -142,14 +142,19 @@ impl Reader<'_> {
             if stopping || self.inbox.ended().is_some() {
                 return Ok(());
             }
+            if found == Found::Events {
+                thread::sleep(PAUSE);
+            }
         }
     }
 
-    fn read_available(&self, buffer: &mut [u8]) -> io::Result<()> {
+    fn read_available(&self, buffer: &mut [u8]) -> io::Result<Found> {
+        let mut found = Found::Nothing;
         loop {
             match rustix::io::read(self.group, &mut *buffer) {
-                Ok(0) | Err(Errno::AGAIN) => return Ok(()),
+                Ok(0) | Err(Errno::AGAIN) => return Ok(found),
                 Ok(length) => self.inbox.add(|batch| {
+                    found = Found::Events;
                     for record in records(buffer.get(..length).unwrap_or_default()) {
                         match record {
                             Record::Change(change) => batch.pending.add(&change),

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -17,7 +18,7 @@ use rustix::fs::inotify::{Event, ReadFlags, Reader};
 use rustix::io::Errno;
 
 use super::super::mounts::Mounts;
-use super::super::session::{Ended, ROOT_CHECK, identity, wait};
+use super::super::session::{Ended, Found, PAUSE, ROOT_CHECK, identity, wait};
 use super::crawler::Task;
 use super::renames::{Leaving, Origins};
 use super::tree::{DirTree, NodeId};
@@ -108,7 +109,7 @@ impl Inotify<'_> {
             };
             let is_quiet = self.to_crawl.load(Ordering::Acquire) == 0 && !self.is_degraded();
             reading.asked = false;
-            self.read_available(reading, buffer)?;
+            let found = self.read_available(reading, buffer)?;
             if reading.ended.is_some() {
                 return Ok(());
             }
@@ -135,14 +136,23 @@ impl Inotify<'_> {
                     return Ok(());
                 }
             }
+            if found == Found::Events {
+                thread::sleep(PAUSE);
+            }
         }
     }
 
-    pub(super) fn read_available(&self, reading: &mut Reading<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+    pub(super) fn read_available(
+        &self,
+        reading: &mut Reading<'_>,
+        buffer: &mut [MaybeUninit<u8>],
+    ) -> io::Result<Found> {
+        let mut found = Found::Nothing;
         let mut reader = Reader::new(&self.instance, buffer);
         while reading.ended.is_none() {
             match reader.next() {
                 Ok(event) => {
+                    found = Found::Events;
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                     self.event(reading, &event, name);
                 }
@@ -150,13 +160,13 @@ impl Inotify<'_> {
                     if let Some(leaving) = reading.leaving.take() {
                         reading.has_left(&mut self.tree(), leaving);
                     }
-                    return Ok(());
+                    return Ok(found);
                 }
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     fn event(&self, reading: &mut Reading<'_>, event: &Event<'_>, name: Option<&OsStr>) {
@@ -201,7 +211,9 @@ impl Inotify<'_> {
                     reading.leaving = Some(Leaving { number: event.cookie(), node, dir, name: name.to_owned() });
                 }
                 _ => {
-                    node.into_iter().for_each(|node| reading.leaves(&mut tree, node));
+                    if let Some(node) = node {
+                        reading.leaves(&mut tree, node);
+                    }
                     if is_move {
                         reading.send(Task::Look(dir, name.to_owned()));
                     }
