@@ -28,6 +28,7 @@ mod prune;
 mod renames;
 mod restore;
 mod scenarios;
+mod server_files;
 mod shards;
 mod status;
 mod storm;
