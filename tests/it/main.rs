@@ -7,6 +7,7 @@ mod beside;
 mod changed;
 mod check_kernel;
 mod check_target;
+mod check_target_care;
 mod checksum;
 mod config_errors;
 mod content;
