@@ -1,0 +1,152 @@
+//! Values as bash reads them: words with quotes, and lists of them, as far as they are literal.
+
+use super::{NotLiteral, Parser, Value};
+
+/// Expansions could double their size with every line; what gets longer than this is not literal enough.
+const LONGEST: usize = 64 * 1024;
+/// What all expansions together come to at most.
+const MOST: usize = 1 << 20;
+
+impl Parser<'_> {
+    pub(super) fn value(&mut self) -> Result<Value, NotLiteral> {
+        if self.chars.peek() != Some(&'(') {
+            return self.word().map(|word| Value::Text(word.unwrap_or_default()));
+        }
+        self.next();
+        let mut list = Vec::new();
+        loop {
+            match self.chars.peek().copied() {
+                None => return Err(NotLiteral),
+                Some(')') => {
+                    self.next();
+                    return Ok(Value::List(list));
+                }
+                Some('#') => self.skip_line(),
+                Some(c) if c.is_whitespace() => {
+                    self.next();
+                }
+                Some(_) => match self.word()? {
+                    Some(word) => list.push(word),
+                    // Something that cannot begin a word.
+                    None => return Err(NotLiteral),
+                },
+            }
+        }
+    }
+
+    /// One word, or nothing when there is none.
+    fn word(&mut self) -> Result<Option<String>, NotLiteral> {
+        let mut word = String::new();
+        let mut any = false;
+        while let Some(c) = self.chars.peek().copied() {
+            match c {
+                c if c.is_whitespace() || matches!(c, ';' | ')') => break,
+                '\'' => self.single_quoted(&mut word)?,
+                '"' => self.double_quoted(&mut word)?,
+                '\\' => {
+                    self.next();
+                    match self.next() {
+                        Some('\n') => {}
+                        Some(c) => word.push(c),
+                        None => return Err(NotLiteral),
+                    }
+                }
+                '$' => self.expansion(&mut word)?,
+                '`' | '(' | '<' | '>' | '|' | '&' => return Err(NotLiteral),
+                c => {
+                    word.push(c);
+                    self.next();
+                }
+            }
+            any = true;
+            if word.len() > LONGEST {
+                return Err(NotLiteral);
+            }
+        }
+        Ok(any.then_some(word))
+    }
+
+    fn single_quoted(&mut self, word: &mut String) -> Result<(), NotLiteral> {
+        self.next();
+        loop {
+            match self.next() {
+                Some('\'') => return Ok(()),
+                Some(c) => word.push(c),
+                None => return Err(NotLiteral),
+            }
+        }
+    }
+
+    fn double_quoted(&mut self, word: &mut String) -> Result<(), NotLiteral> {
+        self.next();
+        loop {
+            match self.chars.peek().copied() {
+                None | Some('`') => return Err(NotLiteral),
+                Some('"') => {
+                    self.next();
+                    return Ok(());
+                }
+                Some('$') => self.expansion(word)?,
+                Some('\\') => {
+                    self.next();
+                    match self.next() {
+                        Some('\n') => {}
+                        Some(c @ ('"' | '\\' | '$' | '`')) => word.push(c),
+                        Some(c) => word.extend(['\\', c]),
+                        None => return Err(NotLiteral),
+                    }
+                }
+                Some(c) => {
+                    word.push(c);
+                    self.next();
+                }
+            }
+            if word.len() > LONGEST {
+                return Err(NotLiteral);
+            }
+        }
+    }
+
+    /// `$name` or `${name}` of a text that was assigned before.
+    fn expansion(&mut self, word: &mut String) -> Result<(), NotLiteral> {
+        self.next();
+        let braces = self.chars.peek() == Some(&'{');
+        if braces {
+            self.next();
+        }
+        let mut name = String::new();
+        while let Some(c) = self.chars.peek().copied().filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
+            name.push(c);
+            self.next();
+        }
+        if braces && self.next() != Some('}') {
+            return Err(NotLiteral);
+        }
+        match self.script.variables.get(&name) {
+            Some(Value::Text(text)) if word.len() + text.len() <= LONGEST && self.expanded <= MOST => {
+                word.push_str(text);
+                self.expanded += text.len();
+                Ok(())
+            }
+            _ => Err(NotLiteral),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn expansions_do_not_grow_without_end() {
+        let mut text = "a=xxxxxxxxxxxxxxxx\n".to_owned();
+        for _ in 0..60 {
+            text += "a=$a$a\n";
+        }
+        assert!(parse(&text).variables["a"].text().len() <= LONGEST);
+        text.extend((0..1000).map(|number| format!("b{number}=$a\n")));
+        let sum: usize = parse(&text).variables.values().map(|value| value.text().len()).sum();
+        assert!(sum <= 2 * MOST, "{sum}");
+    }
+}
