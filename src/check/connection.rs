@@ -44,7 +44,10 @@ pub(super) fn look(host: &Host, patience: Duration, findings: &mut Vec<Finding>)
         let port = host.port;
         let remedy = match last.kind() {
             io::ErrorKind::ConnectionRefused => {
-                format!("start the daemon there (`systemctl enable --now rsync`), on port {port}")
+                format!(
+                    "start the daemon there (`systemctl enable --now rsync`), on port {port}; `sersync gen-rsyncd-conf` writes \
+                     what it needs"
+                )
             }
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                 format!("open port {port} in the firewalls between the two hosts, or raise `connect-timeout`")

@@ -13,7 +13,6 @@ use crate::config::{self, EXAMPLE, password, show};
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
 use crate::report;
-use crate::report::shell;
 use crate::report::text::{self, count};
 
 /// A configuration that is bigger than this is none.
@@ -25,11 +24,9 @@ pub(super) fn run(cli: &Cli, args: &ConfigArgs) -> Result<Exit> {
             let settings = setup::load(cli)?;
             let mirrors = Mirror::select(&settings, &[])?;
             for file in setup::password_files(&mirrors) {
-                // What is written may well be right before the password is there.
-                if is_missing(file) {
-                    warn!("{}", missing(file));
-                } else {
-                    password::check(file)?;
+                match missing(file) {
+                    Some(next) => warn!("{}", next.message),
+                    None => password::check(file)?,
                 }
             }
             let sources = count(settings.sources.len(), "source");
@@ -43,10 +40,8 @@ pub(super) fn run(cli: &Cli, args: &ConfigArgs) -> Result<Exit> {
             report::print(&written)?;
             // It is valid; an import that is not would not have been returned.
             let settings = config::parse(&written, "").map_err(Failure::from)?;
-            for file in
-                setup::password_files(&Mirror::select(&settings, &[])?).into_iter().filter(|file| is_missing(file))
-            {
-                warn!("{}", missing(file));
+            for next in setup::password_files(&Mirror::select(&settings, &[])?).into_iter().filter_map(missing) {
+                warn!("{}", next.message);
             }
         }
     }
@@ -71,16 +66,7 @@ fn imported(file: &Path, format: Option<Format>) -> Result<String> {
     Ok(import::import(&text, &shown, format.unwrap_or_else(|| import::guess(&text))).map_err(Failure::from)?)
 }
 
-fn is_missing(file: &Path) -> bool {
-    matches!(file.try_exists(), Ok(false))
-}
-
-/// What to do about a password file that is not there yet.
-fn missing(file: &Path) -> String {
-    let word = shell::path(file);
-    format!(
-        "password-file {}: is missing, and nothing can be mirrored before it is there: put the password into it, as in \
-         `install -D -m 600 /dev/null {word}` and an editor",
-        text::path(file)
-    )
+/// What to do about a password file that is not there yet: a configuration may well be right before it is.
+fn missing(file: &Path) -> Option<Failure> {
+    if matches!(file.try_exists(), Ok(false)) { password::check(file).err() } else { None }
 }

@@ -21,7 +21,10 @@ pub fn check(path: &Path) -> Result<(), Failure> {
         let line = format!("password-file {}: {why}", path.display());
         Failure::new(Exit::Config, on_one_line(&line))
     };
-    let metadata = fs::metadata(path).map_err(|error| refuse(format!("{error}; create it with `chmod 600`")))?;
+    let metadata = fs::metadata(path).map_err(|error| {
+        let make = format!("install -D -m 600 /dev/null {}", shell::path(path));
+        refuse(format!("{error}; make it by `{make}`, and put the password into it that the daemon has for `user`"))
+    })?;
     let root = rustix::process::geteuid().is_root();
     check_access(path, &metadata, root).map_err(refuse)?;
     let mut first = [0];

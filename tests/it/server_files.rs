@@ -107,12 +107,12 @@ fn what_is_left_to_do_can_be_pasted() {
     };
     let odd = odd.display();
     assert_eq!(
-        step("rsync -rp"),
-        ["rsync".to_owned(), "-rp".to_owned(), format!("{odd}/"), "SERVER:/opt/a b/".to_owned()]
+        step("rsync -rps"),
+        ["rsync".to_owned(), "-rps".to_owned(), format!("{odd}/"), "SERVER:/opt/a b/".to_owned()]
     );
     assert_eq!(step("install -d").last().unwrap(), &format!("{odd}/the module"));
     assert_eq!(step("rsync --daemon").last().unwrap(), "--config=/opt/a b/rsyncd.conf");
-    assert_eq!(step("scp -p")[2], format!("{odd}/sersync/rsync.passwd"));
+    assert_eq!(step("rsync -ps --mkpath")[3], format!("{odd}/sersync/rsync.passwd"));
 }
 
 #[test]

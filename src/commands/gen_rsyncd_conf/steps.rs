@@ -14,7 +14,7 @@ pub(super) fn next_steps(plan: &Plan, users: &[User], place: &Place) -> String {
     let installed = &place.installed;
     if !place.is_here() {
         let (out, to) = (shell::path(&place.out.join("")), shell::path(&installed.join("")));
-        let _ = writeln!(said, "  put these files in place on the server:   rsync -rp {out} SERVER:{to}");
+        let _ = writeln!(said, "  put these files in place on the server:   rsync -rps {out} SERVER:{to}");
         for module in plan.modules.values() {
             let (uid, gid, path) = (&module.uid, &module.gid, shell::path(&module.path));
             let _ = writeln!(
@@ -34,7 +34,7 @@ pub(super) fn next_steps(plan: &Plan, users: &[User], place: &Place) -> String {
         let here = place.client_file(user);
         let there = user.password_file.as_deref().map_or_else(|| "FILE".to_owned(), shell::path);
         let from = shell::path(&here);
-        let _ = writeln!(said, "  give the password to each client:         scp -p {from} CLIENT:{there}");
+        let _ = writeln!(said, "  give the password to each client:         rsync -ps --mkpath {from} CLIENT:{there}");
     }
     said.push_str("  see from a client whether all is well:    sersync check-target\n");
     said

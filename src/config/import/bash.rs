@@ -59,7 +59,14 @@ pub(super) struct Script {
 /// Reads a file.
 pub(super) fn parse(text: &str) -> Script {
     let lines = text.lines().collect();
-    let mut parser = Parser { lines, chars: text.chars().peekable(), line: 1, expanded: 0, script: Script::default() };
+    let mut parser = Parser {
+        lines,
+        chars: text.chars().peekable(),
+        line: 1,
+        expanded: 0,
+        pending: Vec::new(),
+        script: Script::default(),
+    };
     parser.all();
     parser.script
 }
@@ -70,8 +77,20 @@ struct Parser<'a> {
     line: usize,
     /// How much expansions have added so far.
     expanded: usize,
+    /// The assignments of the command that is being read.
+    pending: Vec<Assignment>,
     script: Script,
 }
+
+/// One assignment.
+struct Assignment {
+    name: String,
+    value: Value,
+    appends: bool,
+}
+
+/// So many assignments in one command nobody writes.
+const MOST: usize = 100;
 
 /// Why a value is not taken.
 struct NotLiteral;
@@ -103,16 +122,13 @@ impl Parser<'_> {
 
     fn command(&mut self) {
         let (chars, line) = (self.chars.clone(), self.line);
-        let mut before = Vec::new();
-        if self.assignments(&mut before).is_ok() {
+        let read = self.assignments();
+        let pending = std::mem::take(&mut self.pending);
+        if read.is_ok() {
+            for assignment in pending {
+                self.assign(assignment);
+            }
             return;
-        }
-        // What it has begun with was for nothing.
-        for (name, value) in before.into_iter().rev() {
-            match value {
-                Some(value) => self.script.variables.insert(name, value),
-                None => self.script.variables.remove(&name),
-            };
         }
         (self.chars, self.line) = (chars, line);
         let last = self.skim();
@@ -126,8 +142,8 @@ impl Parser<'_> {
         }
     }
 
-    /// A command that is made of assignments and nothing else. What the variables had `before` can be put back.
-    fn assignments(&mut self, before: &mut Vec<(String, Option<Value>)>) -> Result<(), NotLiteral> {
+    /// A command that is made of assignments and nothing else.
+    fn assignments(&mut self) -> Result<(), NotLiteral> {
         loop {
             while self.chars.peek().is_some_and(|c| c.is_whitespace() && *c != '\n') {
                 self.next();
@@ -140,7 +156,7 @@ impl Parser<'_> {
                 name.push(c);
                 self.next();
             }
-            let is_word = matches!(name.as_str(), "export" | "readonly" | "local") && before.is_empty();
+            let is_word = matches!(name.as_str(), "export" | "readonly" | "local") && self.pending.is_empty();
             if is_word && self.chars.peek() == Some(&' ') {
                 continue;
             }
@@ -155,18 +171,38 @@ impl Parser<'_> {
             if self.chars.peek().is_some_and(|c| !c.is_whitespace() && *c != ';') {
                 return Err(NotLiteral);
             }
-            before.push((name.clone(), self.script.variables.get(&name).cloned()));
-            self.assign(&name, value, appends);
+            if self.pending.len() >= MOST {
+                return Err(NotLiteral);
+            }
+            self.pending.push(Assignment { name, value, appends });
         }
     }
 
-    fn assign(&mut self, name: &str, value: Value, appends: bool) {
-        let value = match (self.script.variables.remove(name), value) {
-            (Some(old), Value::List(more)) if appends => Value::List([old.list(), &more].concat()),
-            (Some(old), Value::Text(more)) if appends => Value::Text(old.text().to_owned() + &more),
+    fn assign(&mut self, Assignment { name, value, appends }: Assignment) {
+        let value = match (self.script.variables.remove(&name), value) {
+            (Some(Value::List(mut old)), Value::List(more)) if appends => {
+                old.extend(more);
+                Value::List(old)
+            }
+            (Some(Value::Text(old)), Value::List(mut more)) if appends => {
+                more.insert(0, old);
+                Value::List(more)
+            }
+            (Some(Value::Text(mut old)), Value::Text(more)) if appends => {
+                old.push_str(&more);
+                Value::Text(old)
+            }
+            // A text is added to the first element.
+            (Some(Value::List(mut old)), Value::Text(more)) if appends => {
+                match old.first_mut() {
+                    Some(first) => first.push_str(&more),
+                    None => old.push(more),
+                }
+                Value::List(old)
+            }
             (_, value) => value,
         };
-        self.script.variables.insert(name.to_owned(), value);
+        self.script.variables.insert(name, value);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values as bash reads them: words with quotes, and lists of them, as far as they are literal.
 
-use super::{NotLiteral, Parser, Value};
+use super::{Assignment, NotLiteral, Parser, Value};
 
 /// Expansions could double their size with every line; what gets longer than this is not literal enough.
 const LONGEST: usize = 64 * 1024;
@@ -122,7 +122,13 @@ impl Parser<'_> {
         if braces && self.next() != Some('}') {
             return Err(NotLiteral);
         }
-        match self.script.variables.get(&name) {
+        let value = match self.pending.iter().rev().find(|assignment| assignment.name == name) {
+            // What it comes to is known only when the command is complete.
+            Some(Assignment { appends: true, .. }) => return Err(NotLiteral),
+            Some(Assignment { value, .. }) => Some(value),
+            None => self.script.variables.get(&name),
+        };
+        match value {
             Some(Value::Text(text)) if word.len() + text.len() <= LONGEST && self.expanded <= MOST => {
                 word.push_str(text);
                 self.expanded += text.len();
