@@ -82,6 +82,12 @@ impl Boot {
         self.of(key).last()
     }
 
+    /// What our own file sets.
+    #[must_use]
+    pub fn ours(&self, key: &str) -> Option<u64> {
+        self.of(key).find(|setting| setting.turn == Turn::Ours).map(|setting| setting.value)
+    }
+
     /// What is set before our own file is read, and what it may not lower therefore.
     #[must_use]
     pub fn floor(&self, key: &str) -> u64 {

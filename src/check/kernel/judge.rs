@@ -37,8 +37,9 @@ pub(super) fn limits(settings: &Settings, needs: &[Need], host: &Host, findings:
         let (now, demand) = (host.limit(key), Demand { necessary, good, better });
         let (finding, want) = limit(key, now, demand, what);
         findings.push(finding);
+        let ours = want.as_ref().map(|want| want.value).or_else(|| host.boot.ours(key));
         let setting = host.boot.last(key).filter(|_| now.is_some());
-        let (later, raise) = setting.map_or((None, None), |setting| at_next_start(key, setting, want.as_ref(), demand));
+        let (later, raise) = setting.map_or((None, None), |setting| at_next_start(key, setting, ours, demand));
         findings.extend(later);
         wanted.extend(want.or(raise));
     };
@@ -91,16 +92,17 @@ fn limit(key: &'static str, now: Option<u64>, demand: Demand, what: &str) -> (Fi
     (Finding::with_remedy(key, grade, found, remedy), Some(Wanted { key, value: better }))
 }
 
-/// What comes of a limit at the next start, when files set it lower than is good: those that come before ours are
-/// overruled by it, and those that come after have to be changed by hand.
+/// What comes of a limit at the next start, when files set it lower than is good, or than our own does (`ours`) or is going
+/// to: those that come before ours are overruled by it, and those that come after have to be changed by hand.
 fn at_next_start(
     key: &'static str,
     setting: &Setting,
-    want: Option<&Wanted>,
+    ours: Option<u64>,
     demand: Demand,
 ) -> (Option<Finding>, Option<Wanted>) {
-    let aim = want.map_or(demand.good, |want| want.value);
-    if setting.value >= aim || (setting.turn != Turn::After && want.is_some()) {
+    let aim = ours.unwrap_or_default().max(demand.good);
+    let overruled = setting.turn != Turn::After && ours.is_some_and(|ours| ours > setting.value);
+    if setting.value >= aim || overruled {
         return (None, None);
     }
     let (file, line) = (text::path(&setting.file), setting.line);

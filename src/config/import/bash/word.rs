@@ -51,6 +51,8 @@ impl Parser<'_> {
                         None => return Err(NotLiteral),
                     }
                 }
+                // `$'` and `$"` begin quotes of their own.
+                '$' if matches!(self.chars.clone().nth(1), Some('\'' | '"')) => return Err(NotLiteral),
                 '$' => self.expansion(&mut word)?,
                 '`' | '(' | '<' | '>' | '|' | '&' => return Err(NotLiteral),
                 c => {
@@ -110,6 +112,12 @@ impl Parser<'_> {
     /// `$name` or `${name}` of a text that was assigned before.
     fn expansion(&mut self, word: &mut String) -> Result<(), NotLiteral> {
         self.next();
+        // Before anything else it stands for itself, as at the end of a regular expression.
+        let begins = |c: &char| c.is_ascii_alphanumeric() || "_{([$!?@*#-".contains(*c);
+        if !self.chars.peek().is_some_and(begins) {
+            word.push('$');
+            return Ok(());
+        }
         let braces = self.chars.peek() == Some(&'{');
         if braces {
             self.next();
@@ -143,6 +151,15 @@ impl Parser<'_> {
 mod tests {
     use super::super::parse;
     use super::*;
+
+    #[test]
+    fn a_dollar_sign_that_begins_nothing_stands_for_itself() {
+        let script = parse("a=\"\\.tmp$\"\nb=(x$ \"y$|z\")\nc=\"$'\"\n");
+        let texts = |name: &str| script.variables[name].list().join(" ");
+        assert_eq!([texts("a"), texts("b"), texts("c")], ["\\.tmp$", "x$ y$|z", "$'"]);
+        let script = parse("a=$1\nb=\"$$\"\nc=$?\nd=$'x'\ne=$\"x\"\nf=\"$(x)\"\ng=${}\n");
+        assert_eq!((script.variables.len(), script.skipped.len()), (0, 7), "{script:?}");
+    }
 
     #[test]
     fn expansions_do_not_grow_without_end() {
