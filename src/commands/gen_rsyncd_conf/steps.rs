@@ -29,7 +29,7 @@ pub(super) fn next_steps(plan: &Plan, users: &[User], place: &Place) -> String {
     } else {
         format!("rsync --daemon --config={conf}")
     };
-    let _ = writeln!(said, "  start the daemon:                         {start}");
+    let _ = writeln!(said, "  start the daemon, as root:                {start}");
     for user in users {
         let here = place.client_file(user);
         let there = user.password_file.as_deref().map_or_else(|| "FILE".to_owned(), shell::path);
