@@ -1,6 +1,9 @@
 //! The literal part of Lua that configurations of lsyncd are mostly made of: tables of texts, numbers and truth values.
 //! Nothing is executed: what is not literal is skipped and reported. Pure.
 
+mod block;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::iter::Peekable;
@@ -84,24 +87,33 @@ struct Parser<'a> {
 pub(super) fn parse(text: &str) -> Chunk {
     let mut parser = Parser { chars: text.chars().peekable(), line: 1 };
     let mut chunk = Chunk::default();
+    // What stands in a block may never be done, or several times.
+    let mut depth = 0_usize;
     loop {
         parser.skip_space();
         let (line, before) = (parser.line, parser.chars.clone());
         let Some(c) = parser.chars.peek().copied() else { return chunk };
         if chunk.skipped.len() > MOST_SKIPPED {
+            chunk.skipped.push((line, "(neither this line nor any after it was read: there are too many)".to_owned()));
             return chunk;
         }
         if c == ';' || c == ')' {
             parser.next();
             continue;
         }
-        if let Ok(statement) = parser.statement() {
+        if depth == 0
+            && let Ok(statement) = parser.statement()
+        {
             chunk.tables.push(statement);
             continue;
         }
         // Goes on behind the line where it began.
         (parser.chars, parser.line) = (before, line);
         let words = parser.rest_of_line();
+        depth = block::depth_after(depth, &words);
+        if block::opens_long_text(&words) {
+            parser.rest_of_long_text();
+        }
         chunk.skipped.push((line, words));
     }
 }
@@ -171,36 +183,6 @@ impl Parser<'_> {
                 Ok((name, table))
             }
             _ => Err(NotLiteral),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literal_tables_are_read_and_the_rest_is_skipped() {
-        let chunk = parse(
-            "--[[ all\nof this ]]\nsettings {\n logfile = \"/var/log/l\", -- here\n nodaemon = true;\n}\n\
-             for i = 1, 3 do\nsync(x)\nend\nlocal t = os.getenv('X')\n\
-             sync({default.rsync, source='/a', [\"target\"]=[[h::m/a]], delay = 5, exclude = {'*.tmp', \"b\\\"c\"}})\n\
-             sync { default.rsync, source = base .. '/x', target = 'h::m' }\n",
-        );
-        let names: Vec<&str> = chunk.tables.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["settings", "sync"]);
-        let sync = &chunk.tables[1].1;
-        assert_eq!((sync.text("target"), sync.text("delay")), (Some("h::m/a"), Some("5")));
-        assert_eq!(sync.texts("exclude"), ["*.tmp", "b\"c"]);
-        assert_eq!(sync.listed, [Value::Name("default.rsync".to_owned())]);
-        let lines: Vec<usize> = chunk.skipped.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [7, 8, 9, 10, 12]);
-    }
-
-    #[test]
-    fn what_is_not_closed_ends_with_the_file() {
-        for text in ["sync{", "sync{a=\"", "--[[", "sync{[[", "sync{{{", "a", "sync{a=", "-", "--"] {
-            assert!(parse(text).tables.is_empty(), "{text}");
         }
     }
 }

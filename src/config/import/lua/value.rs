@@ -96,14 +96,20 @@ impl Parser<'_> {
         if self.next() != Some('[') || self.next() != Some('[') {
             return Err(NotLiteral);
         }
+        let text = self.rest_of_long_text().ok_or(NotLiteral)?;
+        Ok(text.strip_prefix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// What comes before the closing brackets, and they themselves; nothing when there are none.
+    pub(super) fn rest_of_long_text(&mut self) -> Option<String> {
         let mut text = String::new();
         while let Some(c) = self.next() {
             if c == ']' && self.chars.peek() == Some(&']') {
                 self.next();
-                return Ok(text.strip_prefix('\n').unwrap_or(&text).to_owned());
+                return Some(text);
             }
             text.push(c);
         }
-        Err(NotLiteral)
+        None
     }
 }
