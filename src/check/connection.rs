@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{address, greeting};
 use crate::config::settings::Host;
+use crate::config::units::Span;
 use crate::exit::Exit;
 use crate::report::findings::{Finding, Grade};
 
@@ -43,7 +44,10 @@ pub(super) fn look(host: &Host, patience: Duration, findings: &mut Vec<Finding>)
         let port = host.port;
         let remedy = match last.kind() {
             io::ErrorKind::ConnectionRefused => {
-                format!("start the daemon there (`systemctl enable --now rsync`), on port {port}")
+                format!(
+                    "start the daemon there (`systemctl enable --now rsync`), on port {port}; `sersync gen-rsyncd-conf` writes \
+                     what it needs"
+                )
             }
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                 format!("open port {port} in the firewalls between the two hosts, or raise `connect-timeout`")
@@ -53,6 +57,12 @@ pub(super) fn look(host: &Host, patience: Duration, findings: &mut Vec<Finding>)
         findings.push(Finding::with_remedy("port", unreachable, format!("{port}: {last}"), remedy));
         return None;
     };
+    if words.is_empty() {
+        let found = format!("{} answers, but sends no greeting within {}", host.port, Span(patience));
+        let remedy = "see whether that is the port of an rsync daemon, and whether its host is overloaded";
+        findings.push(Finding::with_remedy("port", unreachable, found, remedy));
+        return None;
+    }
     for _ in 1..MEASURED {
         if let Ok((again, _)) = greet(&address, patience) {
             distance = distance.min(again);
@@ -69,17 +79,27 @@ pub(super) fn look(host: &Host, patience: Duration, findings: &mut Vec<Finding>)
     is_daemon.then_some(distance)
 }
 
-/// The time that the handshake takes, and what is said after it.
+/// The time that the handshake takes, and what is said after it: nothing where nothing is said in time.
 fn greet(address: &SocketAddr, patience: Duration) -> io::Result<(Duration, Vec<u8>)> {
     let begun = Instant::now();
-    let connection = TcpStream::connect_timeout(address, patience)?;
+    let mut connection = TcpStream::connect_timeout(address, patience)?;
     let distance = begun.elapsed();
-    connection.set_read_timeout(Some(patience))?;
+    let deadline = Instant::now() + patience;
     let mut words = Vec::new();
     let mut byte = [0];
-    let mut reader = io::BufReader::new(connection);
-    while words.len() < LONGEST && words.last() != Some(&b'\n') && reader.read(&mut byte)? == 1 {
-        words.push(byte[0]);
+    while words.len() < LONGEST && words.last() != Some(&b'\n') {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        connection.set_read_timeout(Some(left))?;
+        match connection.read(&mut byte) {
+            Ok(1) => words.push(byte[0]),
+            Ok(_) => break,
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
     Ok((distance, words))
 }

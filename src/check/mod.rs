@@ -4,6 +4,7 @@ mod address;
 mod connection;
 mod greeting;
 pub mod kernel;
+mod leftover;
 mod sessions;
 pub mod target;
 mod trial;

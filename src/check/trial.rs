@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use chrono::Local;
 use tempfile::TempDir;
 
+use super::leftover::{self, Before};
 use super::sessions;
 use super::verdict::{
     GONE, KEPT, LINK, LINK_TARGET, TIMED, bad, clock, deletion, links, password, time_there, trouble, version,
@@ -49,12 +50,11 @@ pub(super) fn run(
     findings: &mut Vec<Finding>,
 ) -> io::Result<()> {
     let trial = Trial::new(target, endpoint, children)?;
-    let Some(had_history) = trial.access(target, findings) else { return Ok(()) };
+    let Some(before) = trial.access(target, findings) else { return Ok(()) };
     let written = trial.write(findings);
     let tried = if written { trial.try_out(distance, findings) } else { Ok(()) };
-    let histories = if had_history { trial::Histories::Stay } else { trial::Histories::Go };
     // Where nothing could be written, nothing is left either, and the words would only be the same again.
-    findings.extend(trial.remove(histories)?.filter(|_| written));
+    findings.extend(leftover::remove(&trial.mirror, trial.dir.path(), before)?.filter(|_| written));
     tried
 }
 
@@ -69,7 +69,7 @@ impl<'a> Trial<'a> {
         symlink(LINK_TARGET, path.join(LINK))?;
         let source = Source {
             // No source can have a name that begins so.
-            name: format!(".sersync-check-{:012x}", fastrand::u64(..1 << 48)),
+            name: leftover::name(fastrand::u64(..)),
             path,
             targets: Vec::new(),
             exclude: Vec::new(),
@@ -86,15 +86,17 @@ impl<'a> Trial<'a> {
         Ok(Trial { dir, mirror, children })
     }
 
-    /// Whether the module lets us in, and if so, whether it has histories already.
-    fn access(&self, target: &Target, findings: &mut Vec<Finding>) -> Option<bool> {
-        let mut history = None;
+    /// What was in the module before, if it lets us in.
+    fn access(&self, target: &Target, findings: &mut Vec<Finding>) -> Option<Before> {
+        let (mut history, mut leftovers) = (None, Vec::new());
         let outcome = self.rsync(trial::root_listing, |line| {
-            if let Some(entry) = listing::parse(line).filter(|entry| entry.path == Path::new(HISTORY_DIR)) {
+            let Some(entry) = listing::parse(line) else { return };
+            if entry.path == Path::new(HISTORY_DIR) {
                 history = Some(entry.is_directory());
             }
+            leftovers.extend(leftover::of(&entry, Local::now().naive_local()));
         });
-        let had_history = history.is_some();
+        let histories = if history.is_some() { trial::Histories::Stay } else { trial::Histories::Go };
         let (check, trouble) = match outcome {
             Outcome::Done | Outcome::Partial(_) => {
                 findings.push(Finding::ok("module", "is there"));
@@ -109,7 +111,7 @@ impl<'a> Trial<'a> {
                     return None;
                 }
                 findings.push(password(target, &self.mirror.endpoint));
-                return Some(had_history);
+                return Some(Before { histories, leftovers });
             }
             other => {
                 let trouble = trouble(other);
@@ -198,8 +200,14 @@ impl<'a> Trial<'a> {
         let mut times = Vec::new();
         for number in 0..SESSIONS {
             fs::write(self.path(KEPT), "x".repeat(number + 1))?;
-            let begun = Instant::now();
-            if self.job(&scope, None, MissingArgs::Work) == Outcome::Done {
+            // Waiting for the daemon to have a connection free is no stall: only the last attempt counts.
+            let mut begun = Instant::now();
+            let mut remote = Remote::new(&self.mirror, self.children);
+            let outcome = remote.session(|remote| {
+                begun = Instant::now();
+                remote.rsync(argv::command(&self.mirror, &scope, self.options(None, MissingArgs::Work)), |_| {})
+            });
+            if outcome == Outcome::Done {
                 times.push(begun.elapsed());
             }
         }
@@ -207,28 +215,16 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Removes everything again; what could not be removed is a finding of its own.
-    fn remove(&self, histories: trial::Histories) -> io::Result<Option<Finding>> {
-        let empty = self.dir.path().join("empty");
-        fs::create_dir_all(if histories == trial::Histories::Stay { empty.join(HISTORY_DIR) } else { empty.clone() })?;
-        // When a signal has stopped the others, this one still has to run.
-        let children = Children::default();
-        let mut remote = Remote::new(&self.mirror, &children);
-        let outcome = remote.session(|remote| remote.rsync(trial::removal(&self.mirror, &empty, histories), |_| {}));
-        if matches!(outcome, Outcome::Done) {
-            return Ok(None);
-        }
-        let name = &self.mirror.source.name;
-        let remedy = format!("remove {name} and {HISTORY_DIR}/{name} there by hand");
-        Ok(Some(Finding::with_remedy("clean-up", Grade::Warning, trouble(outcome).why, remedy)))
-    }
-
     fn path(&self, name: &str) -> PathBuf {
         self.mirror.source.path.join(name)
     }
 
     fn job(&self, scope: &Scope, bucket: Option<&Bucket>, missing_args: MissingArgs) -> Outcome {
-        let options = JobOptions {
+        self.rsync(|mirror| argv::command(mirror, scope, self.options(bucket, missing_args)), |_| {})
+    }
+
+    fn options<'o>(&'o self, bucket: Option<&'o Bucket>, missing_args: MissingArgs) -> JobOptions<'o> {
+        JobOptions {
             root: &self.mirror.source.path,
             bucket,
             exclude: &[],
@@ -241,8 +237,7 @@ impl<'a> Trial<'a> {
             max_delete: None,
             dry_run: false,
             progress: false,
-        };
-        self.rsync(|mirror| argv::command(mirror, scope, options), |_| {})
+        }
     }
 
     fn list(&self, command: impl Fn(&Mirror) -> Command) -> Result<Vec<Entry>, Trouble> {

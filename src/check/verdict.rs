@@ -49,7 +49,11 @@ pub(super) fn trouble(outcome: Outcome) -> Trouble {
 
 /// A failure with what to do on the daemon's host, by what is said of it.
 pub(super) fn bad(check: &str, Trouble { exit, why }: Trouble) -> Finding {
-    const REMEDIES: [(&str, &str); 10] = [
+    const REMEDIES: [(&str, &str); 11] = [
+        (
+            "chroot failed",
+            "make the directory of the module there, or mount it; a daemon that is not root's needs `use chroot = no` as well",
+        ),
         ("max connections", "raise `max connections` of the module in rsyncd.conf there"),
         ("read only", "set `read only = no` for the module in rsyncd.conf there"),
         ("refuse options", "allow the option in `refuse options` of the module in rsyncd.conf there"),

@@ -9,8 +9,8 @@ use clap::Args;
 
 use super::examples::{CHECK_KERNEL_EXAMPLES, CHECK_TARGET_EXAMPLES, GEN_RSYNCD_CONF_EXAMPLES, GEN_SCHEDULE_EXAMPLES};
 use super::exit_status;
-use crate::config::server;
 use crate::config::settings::Host;
+use crate::config::{allowed, server};
 
 /// Find out whether targets can be mirrored to, and how well.
 #[derive(Debug, Args)]
@@ -93,7 +93,7 @@ pub struct GenRsyncdConfArgs {
     pub module: Vec<ModulePath>,
 
     /// Who may connect: addresses, networks and names; may be repeated [default: all private networks]
-    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = server::allow)]
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = allowed::allow)]
     pub hosts_allow: Vec<String>,
 
     /// How many connections each module serves at the same time [default: from its sources and their `jobs`]
@@ -121,7 +121,7 @@ pub struct GenRsyncdConfArgs {
     pub port: Option<u16>,
 
     /// Where the daemon logs
-    #[arg(long, value_name = "FILE", value_parser = directory, default_value = "/var/log/rsyncd.log")]
+    #[arg(long, value_name = "FILE", value_parser = log_file, default_value = "/var/log/rsyncd.log")]
     pub log_file: PathBuf,
 
     /// Where the daemon's lock files are
@@ -192,4 +192,12 @@ impl FromStr for ModulePath {
 
 fn directory(text: &str) -> Result<PathBuf, String> {
     server::directory(text)
+}
+
+/// A file that logrotate finds by its name alone: it takes some characters for patterns, also within quotes.
+fn log_file(text: &str) -> Result<PathBuf, String> {
+    match text.chars().find(|c| "\"*?[]{}".contains(*c)) {
+        Some(c) => Err(format!("logrotate would take the `{c}` in it for something else; choose another name")),
+        None => directory(text),
+    }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use log::warn;
 use serde_json::json;
 
 use super::setup;
@@ -25,6 +26,10 @@ pub(super) fn run(cli: &Cli, args: &CheckKernelArgs) -> Result<Exit> {
     let mut kernel = kernel::check(&settings, &args.sources, &args.root);
     if args.sysctl {
         report::print(&drop_in(&args.root, &kernel)?.text)?;
+        // What the file cannot do has to be done by hand.
+        for finding in kernel.findings.iter().filter(|finding| finding.check == kernel::AT_START) {
+            warn!("{}: {}", finding.found, finding.remedy.as_deref().unwrap_or_default());
+        }
         return Ok(Exit::Done);
     }
     let mut said = String::new();
@@ -52,9 +57,10 @@ pub(super) fn run(cli: &Cli, args: &CheckKernelArgs) -> Result<Exit> {
 }
 
 fn drop_in(root: &Path, kernel: &Kernel) -> Result<File> {
-    let path = root.join(sysctl::DROP_IN);
-    let old = generated::read(&path).with_context(|| format!("cannot read {}", text::path(&path)))?;
-    let text = marked(COMMAND, &sysctl::drop_in(&kernel.wanted, &old.unwrap_or_default()));
+    let path = sysctl::place(root).context("cannot find /etc/sysctl.d")?;
+    // A link is somebody's, and may lead anywhere.
+    let old = if path.is_symlink() { None } else { generated::read(&path).with_context(|| cannot_read(&path))? };
+    let text = marked(COMMAND, &sysctl::drop_in(&kernel.wanted, &old.unwrap_or_default(), &kernel.boot));
     Ok(File { path, text, mode: 0o644, secret: false })
 }
 
@@ -70,6 +76,10 @@ fn fix(root: &Path, kernel: &Kernel) -> Result<Vec<String>> {
         let remedy = if e.kind() == io::ErrorKind::PermissionDenied { "; run it as root" } else { "" };
         Failure::new(Exit::Failed, format!("cannot write {shown}: {e}{remedy}"))
     };
+    if file.path.is_symlink() {
+        let why = format!("{shown} is a symbolic link, and nothing is changed: remove it, and try again");
+        return Err(Failure::new(Exit::Refused, why).into());
+    }
     match file.look().map_err(refused)? {
         Found::Same => {}
         Found::Foreign(_) => {
@@ -93,4 +103,8 @@ fn fix(root: &Path, kernel: &Kernel) -> Result<Vec<String>> {
         }
     }
     Ok(done)
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("cannot read {}", text::path(path))
 }

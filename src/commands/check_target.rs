@@ -41,6 +41,10 @@ pub(super) fn run(cli: &Cli, args: &CheckTargetArgs) -> Result<End> {
             results.extend(running.into_iter().map(|one| one.join().unwrap_or_default()));
         });
     }
+    if children.signal() != 0 {
+        // What was found half-way says more of the signal than of the targets.
+        return Ok(End::Signal(children.signal()));
+    }
     let mut shown = String::new();
     for (at, ((target, endpoint), findings)) in all.iter().zip(&results).enumerate() {
         let name = text::escaped(endpoint.to_string().as_bytes());
@@ -60,8 +64,5 @@ pub(super) fn run(cli: &Cli, args: &CheckTargetArgs) -> Result<End> {
         }
     }
     report::print(&shown)?;
-    Ok(match children.signal() {
-        0 => End::Exit(findings::worst(results.iter().flatten())),
-        signal => End::Signal(signal),
-    })
+    Ok(End::Exit(findings::worst(results.iter().flatten())))
 }

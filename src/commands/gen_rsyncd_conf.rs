@@ -1,6 +1,10 @@
 //! `gen-rsyncd-conf`: everything that a backup server needs for the targets that are kept there.
 
+mod directories;
 mod files;
+mod known;
+mod place;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use log::warn;
 
-use self::files::Place;
+use self::place::Place;
 use super::setup;
 use crate::cli::{Cli, GenRsyncdConfArgs};
 use crate::config;
@@ -18,7 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::report;
 use crate::report::text;
 use crate::server::plan::{self, Plan, Wishes};
-use crate::server::{environment, passwords, safety};
+use crate::server::{apart, environment, passwords, safety};
 
 /// Where the files of a server are when nothing else is said.
 const ETC: &str = "/etc";
@@ -47,6 +51,7 @@ pub(super) fn run(cli: &Cli, args: &GenRsyncdConfArgs) -> Result<Exit> {
         let settings = setup::load(cli)?;
         from_settings(&settings, args, &place).map_err(usage)?
     };
+    apart::check(&plan, |path| place.real(path)).map_err(usage)?;
     for line in safety::warnings(&plan.modules) {
         warn!("{line}");
     }
@@ -99,8 +104,7 @@ fn users(targets: &[&Target]) -> Result<Vec<User>, String> {
 }
 
 fn from_environment(args: &GenRsyncdConfArgs, place: &Place) -> Result<(Plan, Vec<User>), String> {
-    // A value that is not UTF-8 could not stand in any of the files.
-    let mut container = environment::read(|name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))?;
+    let mut container = environment::read(|name| std::env::var_os(name))?;
     container.warnings.iter().for_each(|line| warn!("{line}"));
     let module = &mut container.module;
     for wish in &args.module {
@@ -136,7 +140,7 @@ fn print(plan: &Plan, users: &[User], place: &Place, show: bool) -> Result<()> {
     };
     let mut known = Vec::new();
     for user in users {
-        let given = user.password.clone().or_else(|| files::in_use(user.password_file.as_deref()));
+        let given = user.password.clone().or_else(|| known::in_use(user.password_file.as_deref()));
         known.push(match (given, show) {
             (_, false) => "<password: a new one is made by --out, and shown by --show>".to_owned(),
             (Some(password), true) => password,
@@ -154,4 +158,8 @@ fn print(plan: &Plan, users: &[User], place: &Place, show: bool) -> Result<()> {
     block(&rotation.path, rotation.mode, &rotation.text);
     report::print(&text)?;
     Ok(())
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("cannot read {}", text::path(path))
 }

@@ -49,7 +49,13 @@ pub(super) fn run(cli: &Cli, args: &GenScheduleArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     generated::refuse_foreign(&files, args.force)?;
-    report::print(&(generated::write(&files)? + &next_steps(args, &files)))?;
+    let mut said = String::new();
+    let written = generated::write(&files, &mut said);
+    if written.is_ok() {
+        said += &next_steps(args, &files);
+    }
+    report::print(&said)?;
+    written?;
     Ok(Exit::Done)
 }
 

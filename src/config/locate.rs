@@ -52,7 +52,8 @@ fn choose(
     }
     let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     Err(ConfigError::line(format!(
-        "no configuration found (looked at {}); name one with -c FILE, or go without: --from PATH --to DEST",
+        "no configuration found (looked at {}); name one with -c FILE, begin with what \
+         `sersync config example` prints, or go without: --from PATH --to DEST",
         looked.join(" and ")
     )))
 }
@@ -90,7 +91,7 @@ mod tests {
         assert_eq!(
             chosen(None, &[("HOME", "/home/a")], &[]).unwrap_err(),
             "no configuration found (looked at /etc/sersync/sersync.toml and /home/a/.config/sersync/sersync.toml); \
-             name one with -c FILE, or go without: --from PATH --to DEST"
+             name one with -c FILE, begin with what `sersync config example` prints, or go without: --from PATH --to DEST"
         );
     }
 }

@@ -4,6 +4,7 @@
 //! `--from` and `--to`. Every problem becomes one line that says what is wrong, where, and what to do about it.
 
 pub mod adhoc;
+pub mod allowed;
 mod defaults;
 mod error;
 mod example;

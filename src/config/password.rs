@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::error::on_one_line;
 use crate::exit::{Exit, Failure};
+use crate::report::shell;
 
 /// Checks that rsync will accept a password file and find a password in it. The content is never part of a message.
 ///
@@ -20,7 +21,10 @@ pub fn check(path: &Path) -> Result<(), Failure> {
         let line = format!("password-file {}: {why}", path.display());
         Failure::new(Exit::Config, on_one_line(&line))
     };
-    let metadata = fs::metadata(path).map_err(|error| refuse(format!("{error}; create it with `chmod 600`")))?;
+    let metadata = fs::metadata(path).map_err(|error| {
+        let make = format!("install -D -m 600 /dev/null {}", shell::path(path));
+        refuse(format!("{error}; make it by `{make}`, and put the password into it that the daemon has for `user`"))
+    })?;
     let root = rustix::process::geteuid().is_root();
     check_access(path, &metadata, root).map_err(refuse)?;
     let mut first = [0];
@@ -38,17 +42,17 @@ pub fn check(path: &Path) -> Result<(), Failure> {
 
 /// The rules that rsync applies itself, except that it tolerates others who may execute the file.
 fn check_access(path: &Path, metadata: &Metadata, root: bool) -> Result<(), String> {
-    let shown = path.display();
+    let word = shell::path(path);
     if !metadata.is_file() {
         return Err("is not a regular file; put the password into a file of its own".to_owned());
     }
     if metadata.mode() & 0o007 != 0 {
         let mode = metadata.mode() & 0o7777;
-        return Err(format!("is accessible by others (mode {mode:o}), which rsync refuses; run `chmod 600 {shown}`"));
+        return Err(format!("is accessible by others (mode {mode:o}), which rsync refuses; run `chmod 600 {word}`"));
     }
     if root && metadata.uid() != 0 {
         let owner = metadata.uid();
-        return Err(format!("belongs to user {owner}, and rsync as root wants root's; run `chown root {shown}`"));
+        return Err(format!("belongs to user {owner}, and rsync as root wants root's; run `chown root {word}`"));
     }
     Ok(())
 }

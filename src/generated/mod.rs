@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::text;
 
 pub use mark::{is_ours, marked};
+use place::stage;
 pub use place::{place, private_dir};
 
 /// One file that is to be written.
@@ -52,7 +53,8 @@ impl File {
         Ok(match read(&self.path)? {
             None => Found::Nothing,
             Some(old) if old == self.text => Found::Same,
-            Some(old) if is_ours(&old) => Found::Ours(old),
+            // A link was put there by somebody, and would be lost.
+            Some(old) if is_ours(&old) && !self.path.is_symlink() => Found::Ours(old),
             Some(old) => Found::Foreign(old),
         })
     }
@@ -95,31 +97,66 @@ pub fn refuse_foreign(files: &[(File, Found)], force: bool) -> Result<(), Failur
     Err(Failure::new(Exit::Refused, why))
 }
 
-/// Puts those in place that are not there yet; a line for each says what was done.
+/// Puts those in place that are not there yet: all are written before the first gets its name. A line for each that was
+/// dealt with is added to what is `said`, also when a later one fails.
 ///
 /// # Errors
-/// The first file that cannot be written; those before it are.
-pub fn write(files: &[(File, Found)]) -> anyhow::Result<String> {
-    let mut said = String::new();
+/// The first file that cannot be written.
+pub fn write(files: &[(File, Found)], said: &mut String) -> anyhow::Result<()> {
+    let cannot_write = |file: &File| format!("cannot write {}", text::path(&file.path));
+    let mut all = Vec::new();
     for (file, found) in files {
-        let shown = text::path(&file.path);
-        if *found != Found::Same {
-            place(file).with_context(|| format!("cannot write {shown}"))?;
-        }
-        let done = if *found == Found::Same { "unchanged" } else { "written" };
-        said.push_str(&[&format!("{done:<9}"), "  ", &shown, "\n"].concat());
+        let staged = if *found == Found::Same { None } else { Some(stage(file)) };
+        all.push((
+            file,
+            staged.transpose().with_context(|| format!("{}, and no file is changed", cannot_write(file)))?,
+        ));
     }
-    Ok(said)
+    for (file, staged) in all {
+        let done = match staged {
+            None => "unchanged",
+            Some(staged) => {
+                staged.put().with_context(|| {
+                    format!("{}, nor what comes after it; what was done before is listed", cannot_write(file))
+                })?;
+                "written"
+            }
+        };
+        said.push_str(&[&format!("{done:<9}"), "  ", &text::path(&file.path), "\n"].concat());
+    }
+    Ok(())
 }
 
-/// The text of a file; nothing when there is none.
+/// The text of a file; nothing when there is none. A link that leads nowhere is something, though without a text.
 ///
 /// # Errors
 /// When it cannot be read, or is no text.
 pub fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.is_symlink() => Ok(Some(String::new())),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_before_a_failure_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| File { path: dir.path().join(name), text: name.to_owned(), mode: 0o600, secret: false };
+        // A directory that appears after the look is a case that only the last step can meet.
+        fs::create_dir_all(dir.path().join("b/c")).unwrap();
+        let files = ["a", "b", "d"].map(|name| (file(name), Found::Nothing));
+        let mut said = String::new();
+        let error = format!("{:#}", write(&files, &mut said).unwrap_err());
+        assert!(error.contains("/b, nor what comes after it; what was done before is listed: "), "{error}");
+        assert_eq!(said, format!("written    {}/a\n", dir.path().display()));
+        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["a", "b"]);
     }
 }

@@ -3,27 +3,56 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use super::File;
 
-/// Writes the file, and the directories above it where they are missing.
+/// A file that is written as a whole, and lacks only its name.
+#[derive(Debug)]
+pub(super) struct Staged {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+/// Writes the file under another name, and makes the directories above it where they are missing.
 ///
 /// # Errors
-/// Any error of the file system; what was there before is there still.
-pub fn place(file: &File) -> io::Result<()> {
-    let dir = file.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// Any error of the file system; nothing is left then, and what was there before is there still.
+pub(super) fn stage(file: &File) -> io::Result<Staged> {
+    let dir = above(&file.path);
     fs::create_dir_all(dir)?;
     // It is made with mode 0600, and gets its own only when all is in it.
     let mut temporary = NamedTempFile::new_in(dir)?;
     temporary.write_all(file.text.as_bytes())?;
     temporary.as_file().set_permissions(Permissions::from_mode(file.mode))?;
     temporary.as_file().sync_all()?;
-    temporary.persist(&file.path).map_err(|e| e.error)?;
-    // The name itself is safe from a power cut only with its directory.
-    fs::File::open(dir)?.sync_all()
+    Ok(Staged { temporary, path: file.path.clone() })
+}
+
+impl Staged {
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// Any error of the file system; what was there before is there still.
+    pub(super) fn put(self) -> io::Result<()> {
+        self.temporary.persist(&self.path).map_err(|e| e.error)?;
+        // The name itself is safe from a power cut only with its directory.
+        fs::File::open(above(&self.path))?.sync_all()
+    }
+}
+
+/// Writes the file, and the directories above it where they are missing.
+///
+/// # Errors
+/// Any error of the file system; what was there before is there still.
+pub fn place(file: &File) -> io::Result<()> {
+    stage(file)?.put()
+}
+
+fn above(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes a directory that only its owner may enter, and those above it; false when it is there already.

@@ -5,6 +5,7 @@ pub mod json;
 pub mod logger;
 pub mod progress;
 pub mod screen;
+pub mod shell;
 pub mod summary;
 pub mod table;
 pub mod text;

@@ -8,8 +8,8 @@ use super::argv::{begin, destination, history, module, option};
 use crate::history::bucket::HISTORY_DIR;
 use crate::mirror::Mirror;
 
-/// More paths than this a trial never leaves behind.
-const MOST: usize = 100;
+/// More paths than this the few trials that are removed together never leave behind.
+const MOST: usize = 1000;
 
 /// Lists what is in the root of the module, one level.
 #[must_use]
@@ -46,20 +46,47 @@ pub enum Histories {
     Go,
 }
 
-/// Removes a mirror and its history and nothing else: an `empty` tree is mirrored over the module, and rules protect all
-/// but these two. In the tree is the directory of all histories, if that is to stay.
+/// What is removed by one command. They go in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The histories of trials.
+    Histories,
+    /// Their mirrors.
+    Mirrors,
+    /// The directory of all histories, unless anything is in it.
+    Root,
+}
+
+/// Removes something of the trials with these names from within an `empty` directory, by name. Nothing else is sent, not
+/// even the root of the module, whose mode `incoming chmod` would change.
 #[must_use]
-pub fn removal(mirror: &Mirror, empty: &Path, histories: Histories) -> Command {
+pub fn deletion(mirror: &Mirror, names: &[String], empty: &Path, part: Part) -> Command {
+    let mut command = begin(mirror);
+    // Without -r the root is left out; what is missing is deleted all the same.
+    command.current_dir(empty).args(["-l", "-R", "--delete-missing-args"]);
+    let paths = names.iter().map(|name| format!("./{name}"));
+    match part {
+        Part::Histories => command.args(["--force", "--"]).args(paths).arg(history(mirror, "")),
+        Part::Mirrors => command.args(["--force", "--"]).args(paths).arg(module(mirror)),
+        Part::Root => command.args(["--", &format!("./{HISTORY_DIR}")]).arg(module(mirror)),
+    };
+    command
+}
+
+/// The same for a daemon that cannot delete by name: an `empty` tree is mirrored over the module, and rules protect all
+/// but these. In the tree is the directory of all histories, if that is to stay.
+#[must_use]
+pub fn removal(mirror: &Mirror, names: &[String], empty: &Path, histories: Histories) -> Command {
     let mut command = begin(mirror);
     command.args(["-r", "--delete", "--force", "--existing"]).arg(format!("--max-delete={MOST}"));
-    command.args(rules(&mirror.source.name, histories).into_iter().map(|rule| format!("--filter={rule}")));
+    command.args(rules(names, histories).into_iter().map(|rule| format!("--filter={rule}")));
     command.arg("--").arg(option("", empty.join("").as_os_str())).arg(module(mirror));
     command
 }
 
-fn rules(name: &str, histories: Histories) -> Vec<String> {
+fn rules(names: &[String], histories: Histories) -> Vec<String> {
     let mut rules = Vec::new();
-    for place in [format!("/{name}"), format!("/{HISTORY_DIR}/{name}")] {
+    for place in names.iter().flat_map(|name| [format!("/{name}"), format!("/{HISTORY_DIR}/{name}")]) {
         rules.extend([format!("risk {place}/**"), format!("risk {place}/")]);
     }
     if histories == Histories::Go {
@@ -83,7 +110,7 @@ mod tests {
             "risk /history-backup/",
             "protect *",
         ];
-        assert_eq!(rules(".t", Histories::Go), expected);
-        assert!(!rules(".t", Histories::Stay).contains(&expected[4].to_owned()));
+        assert_eq!(rules(&[".t".to_owned()], Histories::Go), expected);
+        assert!(!rules(&[".t".to_owned()], Histories::Stay).contains(&expected[4].to_owned()));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Job, Tick, When};
+use crate::report::shell;
 
 /// The lines, with a comment above each. `user` stands in every line, as in the files of /etc/cron.d.
 #[must_use]
@@ -40,13 +41,7 @@ pub(super) fn every(first: u32, step: u32, end: u32) -> String {
 
 /// A word as the shell that cron starts reads it. cron itself takes a percent sign for the end of the line.
 fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:@,+%".contains(c);
-    let word = if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    };
-    word.replace('%', "\\%")
+    shell::word(word.as_bytes()).replace('%', "\\%")
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 //! The defaults are the original's, but for the password, which everybody knows, and for the list of those who may
 //! connect, which was everybody.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::plan::{Module, PRIVATE};
 use super::{passwords, safety};
-use crate::config::server;
+use crate::config::{allowed, server};
 
 /// What the variables come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,19 +29,24 @@ pub struct Container {
 ///
 /// # Errors
 /// One line when a value cannot be what it is for.
-pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Container, String> {
+pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Container, String> {
     let mut warnings = Vec::new();
-    let given = |name: &str| variable(name).filter(|value| !value.is_empty());
+    // Changing what is not text would be worse than refusing it: nobody would know the password.
+    let text = |name: &str| {
+        let text = variable(name).map(|value| value.into_string().map_err(|_| format!("{name} is not UTF-8")));
+        text.transpose()
+    };
+    let given = |name: &str| text(name).map(|text| text.filter(|value| !value.is_empty()));
     let wrong = |name: &'static str| move |why: String| format!("{name}: {why}");
-    let user = given("RSYNCD_USER").unwrap_or_else(|| "rsync".to_owned());
+    let user = given("RSYNCD_USER")?.unwrap_or_else(|| "rsync".to_owned());
     safety::check_user(&user).map_err(wrong("RSYNCD_USER"))?;
-    let module_name = given("RSYNCD_MOD_NAME").unwrap_or_else(|| "data".to_owned());
+    let module_name = given("RSYNCD_MOD_NAME")?.unwrap_or_else(|| "data".to_owned());
     server::module_name(&module_name).map_err(wrong("RSYNCD_MOD_NAME"))?;
-    let path: PathBuf = match given("RSYNCD_PATH") {
+    let path: PathBuf = match given("RSYNCD_PATH")? {
         Some(path) => server::directory(&path).map_err(wrong("RSYNCD_PATH"))?,
         None => "/data".into(),
     };
-    let max_connections = match given("RSYNCD_MAX_CONN") {
+    let max_connections = match given("RSYNCD_MAX_CONN")? {
         Some(number) => {
             number.parse().ok().filter(|most| *most > 0 && *most <= i32::MAX.unsigned_abs()).ok_or_else(|| {
                 format!("RSYNCD_MAX_CONN: \"{}\" is not a number of connections; at least 1", number.escape_debug())
@@ -48,10 +54,13 @@ pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Container, Stri
         }
         None => 300,
     };
-    let allowed = given("RSYNCD_HOSTS_ALLOW").unwrap_or_else(|| PRIVATE.join(" "));
-    let allowed = allowed.split([',', ' ', '\t']).filter(|host| !host.is_empty()).map(server::allow);
+    let list = given("RSYNCD_HOSTS_ALLOW")?.unwrap_or_else(|| PRIVATE.join(" "));
+    let allowed = list.split([',', ' ', '\t']).filter(|host| !host.is_empty()).map(allowed::allow);
     let hosts_allow = allowed.collect::<Result<Vec<String>, String>>().map_err(wrong("RSYNCD_HOSTS_ALLOW"))?;
-    let password = password(&user, variable("RSYNCD_PASSWD"), &mut warnings)?;
+    if hosts_allow.is_empty() {
+        return Err("RSYNCD_HOSTS_ALLOW names no host; leave it out for all private networks".to_owned());
+    }
+    let password = password(&user, text("RSYNCD_PASSWD")?, &mut warnings)?;
     let module = Module {
         path,
         sources: Vec::new(),
@@ -86,10 +95,11 @@ fn password(user: &str, given: Option<String>, warnings: &mut Vec<String>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     fn read_all(variables: &[(&str, &str)]) -> Result<Container, String> {
         let variables = variables.to_vec();
-        read(|name| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned()))
+        read(|name| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).into()))
     }
 
     #[test]
@@ -132,9 +142,15 @@ mod tests {
             ("RSYNCD_MAX_CONN", "-1"),
             ("RSYNCD_HOSTS_ALLOW", "*\nuid = 0"),
             ("RSYNCD_PASSWD", "a\nb:c"),
+            ("RSYNCD_HOSTS_ALLOW", " , "),
+            ("RSYNCD_HOSTS_ALLOW", "10.0.0.0/99"),
         ] {
             let line = read_all(&[(name, value)]).unwrap_err();
             assert!(line.starts_with(name) && !line.contains('\n'), "{line}");
+        }
+        for name in ["RSYNCD_USER", "RSYNCD_PASSWD", "RSYNCD_PATH"] {
+            let odd = |other: &str| (other == name).then(|| OsString::from_vec(b"/a\xff".to_vec()));
+            assert_eq!(read(odd).unwrap_err(), format!("{name} is not UTF-8"));
         }
     }
 }

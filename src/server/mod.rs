@@ -1,6 +1,7 @@
 //! A backup server for the targets of a configuration: its `rsyncd.conf`, its passwords, its log rotation. Pure but for
 //! [`passwords`] being given what is there.
 
+pub mod apart;
 pub mod environment;
 mod logrotate;
 pub mod passwords;

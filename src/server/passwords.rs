@@ -9,8 +9,8 @@ use rustix::rand::{GetRandomFlags, getrandom};
 const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
 /// How many of them: 6 bits each, 192 bits in all.
 const LENGTH: usize = 32;
-/// What rsync reads of a password at most, in bytes.
-const LONGEST: usize = 512;
+/// What rsync reads of a password at most, in bytes: its buffer has 512, and one of them ends the text.
+const LONGEST: usize = 511;
 
 /// Passwords that are in documentation, and so in every list of those who try.
 const WELL_KNOWN: [&str; 14] = [
@@ -126,6 +126,8 @@ mod tests {
         for password in ["Ki13W@yYZvbJ", "RSYNC", "me", "123456", "eleven-char"] {
             assert!(weakness("me", password).is_some(), "{password}");
         }
-        assert!(check("a\nb").is_err() && check(&"x".repeat(513)).is_err());
+        assert!(
+            check("a\nb").is_err() && check(&"x".repeat(LONGEST + 1)).is_err() && check(&"x".repeat(LONGEST)).is_ok()
+        );
     }
 }

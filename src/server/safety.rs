@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::plan::{Module, PRIVATE};
+use crate::config::allowed;
 
 /// A user name stands in a list in `rsyncd.conf`, where some characters mean something.
 ///
@@ -39,7 +40,7 @@ pub fn warnings(modules: &BTreeMap<String, Module>) -> Vec<String> {
                  [targets.NAME.server] or by --hosts-allow"
             ));
         }
-        if let Some(open) = module.hosts_allow.iter().find(|host| host.ends_with("/0") || *host == "*") {
+        if let Some(open) = module.hosts_allow.iter().find(|host| allowed::is_everybody(host)) {
             warnings.push(format!("module `{name}` lets everybody in ({open}): name the hosts that mirror to it"));
         }
         if module.uid != "root" && module.uid != "0" {

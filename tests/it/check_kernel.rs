@@ -231,3 +231,45 @@ fn watch_uses_what_is_said_of_it() {
         assert!(log.contains(&format!("by {backend}")), "{wish}: {word}\n{log}");
     }
 }
+
+#[test]
+fn files_for_the_next_start_are_not_lowered_and_later_ones_are_named() {
+    let host = Host::new();
+    host.write(WATCHES, "4\n");
+    host.write("usr/lib/sysctl.d/50-vendor.conf", "fs.inotify.max_user_watches = 1048576\n");
+    host.write("etc/sysctl.d/99-late.conf", "# mine\n\nfs/inotify/max_user_instances=3\n");
+    let printed = host.run(&["--sysctl"]).code(0);
+    assert!(printed.stdout.contains("max_user_watches = 1048576\n"), "{printed}");
+    printed
+        .stderr_has("/etc/sysctl.d/99-late.conf:3 sets fs.inotify.max_user_instances to 3 at the next start; 66 would");
+    let fixed = host.run(&["--fix"]).code(3);
+    assert!(host.read("etc/sysctl.d/60-sersync.conf").contains("max_user_watches = 1048576\n"), "{fixed}");
+    fixed
+        .stdout_has("take line 3 out of /etc/sysctl.d/99-late.conf, or write fs.inotify.max_user_instances = 66 there");
+    host.write("etc/sysctl.d/99-late.conf", "");
+    host.run(&[]).code(0);
+    // What is high enough only until the next start is raised for it.
+    host.write("etc/sysctl.d/10-early.conf", "fs.inotify.max_user_instances = 3\n");
+    host.run(&[]).code(3).stdout_has("/etc/sysctl.d/10-early.conf:1 sets fs.inotify.max_user_instances to 3");
+    host.run(&["--fix"]).code(0);
+    assert!(host.read("etc/sysctl.d/60-sersync.conf").contains("max_user_instances = "));
+}
+
+#[test]
+fn links_lead_nowhere_outside_of_the_root() {
+    let host = Host::new();
+    host.write(WATCHES, "4\n");
+    let outside = host.dir.path().join("outside");
+    fs::create_dir_all(&outside).unwrap();
+    fs::create_dir_all(host.root().join("etc")).unwrap();
+    std::os::unix::fs::symlink(&outside, host.root().join("etc/sysctl.d")).unwrap();
+    fs::write(outside.join("max_user_watches"), "1").unwrap();
+    host.run(&["--fix"]).code(0);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    assert!(host.root().join(outside.strip_prefix("/").unwrap()).join("60-sersync.conf").is_file());
+    // A limit that would be somewhere else is no limit of this host.
+    fs::remove_file(host.root().join(WATCHES)).unwrap();
+    std::os::unix::fs::symlink(outside.join("max_user_watches"), host.root().join(WATCHES)).unwrap();
+    host.run(&["--fix"]).stdout_has("no such limit");
+    assert_eq!(fs::read_to_string(outside.join("max_user_watches")).unwrap(), "1");
+}

@@ -11,7 +11,7 @@ use crate::support::sersync::{Output, Sersync, config};
 use crate::support::{is_root, skip, tree};
 
 /// A configuration for one daemon, which each case may spoil.
-fn configured(dir: &TempDir, daemon: &Rsyncd, module: &str) {
+pub(crate) fn configured(dir: &TempDir, daemon: &Rsyncd, module: &str) {
     let text = format!(
         "[rsync]\nuser = 'tester'\npassword-file = '{}'\nconnect-timeout = '5s'\n[targets.t]\nmodule = '{module}'\n\
          hosts = ['127.0.0.1:{}']\n[sources.name]\npath = '/data'\ntargets = ['t']\n",
@@ -21,7 +21,7 @@ fn configured(dir: &TempDir, daemon: &Rsyncd, module: &str) {
     config(dir, &text);
 }
 
-fn run(dir: &TempDir, args: &[&str]) -> Output {
+pub(crate) fn run(dir: &TempDir, args: &[&str]) -> Output {
     Sersync::new(&["check-target", "-c"]).arg(dir.path().join("sersync.toml")).args(args).run()
 }
 

@@ -47,13 +47,13 @@ path = '/data/db'
 targets = ['backup1', 'backup2']
 ";
 
-fn place() -> TempDir {
+pub(crate) fn place() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     config(&dir, &CONFIG.replace("DIR", dir.path().to_str().unwrap()));
     dir
 }
 
-fn run(dir: &TempDir, args: &[&str]) -> Output {
+pub(crate) fn run(dir: &TempDir, args: &[&str]) -> Output {
     Sersync::new(&["gen-rsyncd-conf"]).args(args).arg("-c").arg(dir.path().join("sersync.toml")).run()
 }
 
@@ -63,7 +63,7 @@ fn plain(dir: &TempDir, text: &str) -> String {
     without_sums(&text)
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -194,7 +194,15 @@ fn wrong_wishes_are_one_line() {
     }
     run(&dir, &["--module", "backup1=srv"]).code(2).stderr_has("is not absolute");
     run(&dir, &["--hosts-allow", "a b"]).code(2).stderr_has("is no host");
-    run(&dir, &["--log-file", "/a\n[b]"]).code(2).stderr_has("rsyncd.conf cannot have");
+    run(&dir, &["--log-file", "/a\n/b"]).code(2).stderr_has("rsyncd.conf cannot have");
+    for log in ["/var/log/a*", "/var/log/a\"b", "/var/log/[a]"] {
+        run(&dir, &["--log-file", log]).code(2).stderr_has("logrotate would take the");
+    }
+    run(&dir, &["--hosts-allow", "10.0.0.0/99"]).code(2).stderr_has("a number up to 32, not `99`");
+    run(&dir, &["--hosts-allow", " , "]).code(2).stderr_has("names no host");
+    for all in ["0.0.0.0/0.0.0.0", "0.0.0.0/0", "::/0", "*", "%RSYNC_HOST_ADDR%"] {
+        run(&dir, &["--hosts-allow", all]).code(0).stderr_has(&format!("lets everybody in ({all})"));
+    }
 }
 
 #[test]

@@ -26,14 +26,7 @@ fn agreed(name: &str) -> String {
     assert_golden(&format!("import-{name}.toml"), &output.stdout);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("sersync.toml");
-    // The password file is not here; everything else is checked.
-    let text: String = output
-        .stdout
-        .lines()
-        .filter(|line| !line.contains("password-file"))
-        .map(|line| line.to_owned() + "\n")
-        .collect();
-    fs::write(&file, text).unwrap();
+    fs::write(&file, &output.stdout).unwrap();
     Sersync::new(&["config", "check", "-c"]).arg(&file).run().code(0);
     output.stdout
 }
@@ -54,6 +47,65 @@ fn the_cpp_sersync() {
 #[test]
 fn lsyncd() {
     agreed("lsyncd.lua");
+}
+
+/// Whoever imports on another host than that of the original is told what is missing, and has a valid configuration.
+#[test]
+fn a_password_file_that_is_not_there_is_a_next_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("the password");
+    let text = fs::read_to_string(example("first.conf")).unwrap();
+    let old = dir.path().join("sersync.conf");
+    fs::write(
+        &old,
+        text.replace("/etc/rsync.passwd", password.to_str().unwrap())
+            .replace("rsync_passwd_file=", "rsync_passwd_file='")
+            .replace("the password", "the password'"),
+    )
+    .unwrap();
+    let output = import(&old).code(0);
+    let step = format!("install -D -m 600 /dev/null '{}'", password.display());
+    output.clone().stderr_has(&step);
+    let config = dir.path().join("sersync.toml");
+    fs::write(&config, output.stdout).unwrap();
+    Sersync::new(&["config", "check", "-c"]).arg(&config).run().code(0).stderr_has(&step).stdout_has("valid: ");
+    Sersync::new(&["full-sync", "-c"]).arg(&config).run().code(78).stderr_has("password-file");
+    // One that is there and wrong is still a mistake.
+    fs::write(&password, "x\n").unwrap();
+    Sersync::new(&["config", "check", "-c"]).arg(&config).run().code(78).stderr_has("is accessible by others");
+    fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
+    let valid = Sersync::new(&["config", "check", "-c"]).arg(&config).run().code(0);
+    assert_eq!((valid.stderr.as_str(), import(&old).code(0).stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn a_pipe_or_device_is_refused_instead_of_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    for file in [pipe.as_path(), Path::new("/dev/zero"), dir.path()] {
+        import(file).code(1).stderr_has("it is no regular file");
+    }
+}
+
+#[test]
+fn what_bash_would_do_only_perhaps_is_kept_as_a_comment_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sersync.conf");
+    let text = "listen_dir=('a=/data/a')\nrsyncd_mod=('m=/data/a')\nrsyncd_ip=('m=10.0.0.1')\nif [ -d /data/b ]; then\n  listen_dir+=('b=/data/b')\n  \
+                rsyncd_mod=('m=/data/a,/data/b')\nfi\ncat <<EOF\nrsyncd_ip=('m=6.6.6.6')\nEOF\n";
+    fs::write(&file, text).unwrap();
+    let written = import(&file).code(0).stdout;
+    let comments = written.lines().filter(|line| line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    for line in [
+        "Lines 4 to 7 are one command, which was not executed: if [ -d /data/b ]; then",
+        "Line 5 is a part of the command of line 4",
+        "Line 9 is a part of the command of line 8",
+    ] {
+        assert!(comments.replace("\n# ", " ").contains(line), "{line}: {written}");
+    }
+    let settings: Vec<&str> = written.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(!settings.iter().any(|line| line.contains("/data/b") || line.contains("6.6.6.6")), "{settings:?}");
 }
 
 #[test]

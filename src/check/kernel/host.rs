@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::boot::Boot;
 use super::filesystems;
+use super::inside::resolve;
 use crate::report::findings::{Finding, Grade};
 use crate::report::text;
 
@@ -19,6 +21,8 @@ pub(super) struct Host {
     pub(super) kernel: Option<(u32, u32)>,
     /// Whether this process may use fanotify.
     pub(super) privileged: bool,
+    /// What the limits are set to at the next start.
+    pub(super) boot: Boot,
     /// What is mounted where.
     pub(super) mounts: Vec<(PathBuf, String)>,
     /// How many files this process may have open.
@@ -31,17 +35,20 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn read(root: &Path) -> Host {
-        let text = |path: &str| fs::read_to_string(root.join(path)).ok();
+        let text = |path: &str| fs::read_to_string(resolve(root, Path::new(path)).ok()?).ok();
         let release = text("proc/sys/kernel/osrelease").map(|release| release.trim().to_owned());
         let capabilities = text("proc/self/status").and_then(|status| field(&status, "CapEff:")).unwrap_or_default();
         let capabilities = u64::from_str_radix(&capabilities, 16).unwrap_or_default();
+        // It holds the names of mount points, which may be any bytes.
+        let mounts = resolve(root, Path::new("proc/self/mountinfo")).and_then(fs::read);
         let memory = text("proc/meminfo").unwrap_or_default();
         let kilobytes = |name| field(&memory, name)?.parse::<u64>().ok()?.checked_mul(1024);
         Host {
             kernel: release.as_deref().and_then(version),
             release,
             privileged: capabilities & FOR_FANOTIFY == FOR_FANOTIFY,
-            mounts: filesystems::mounts(&fs::read(root.join("proc/self/mountinfo")).unwrap_or_default()),
+            mounts: filesystems::mounts(&mounts.unwrap_or_default()),
+            boot: Boot::read(root),
             open_files: text("proc/self/limits").and_then(|limits| soft_limit(&limits)),
             memory: kilobytes("MemTotal:"),
             available: kilobytes("MemAvailable:"),
@@ -51,7 +58,7 @@ impl Host {
 
     /// The value of a limit; nothing when this kernel has no such limit.
     pub(super) fn limit(&self, key: &str) -> Option<u64> {
-        let value = fs::read_to_string(super::sysctl::file(&self.root, key)).ok()?;
+        let value = fs::read_to_string(super::sysctl::file(&self.root, key).ok()?).ok()?;
         // Some are signed, and are shown so.
         value.trim().parse().ok()
     }

@@ -1,12 +1,13 @@
 //! The limits of the kernel beside what is needed. Pure but for reading the limits.
 
+use super::boot::{OURS, Setting, Turn};
 use super::host::Host;
 use super::need::Need;
 use super::sysctl::Wanted;
 use crate::config::settings::{Jobs, Settings};
 use crate::exit::Exit;
 use crate::report::findings::{Finding, Grade};
-use crate::report::text::{bytes, count};
+use crate::report::text::{self, bytes, count};
 use crate::rsync::probe::MOST;
 
 /// What a watch costs: its own structure, and the inode that it keeps in memory (1,128 bytes with ext4).
@@ -15,6 +16,8 @@ const WATCH: u64 = 1300;
 const OTHERS: u64 = 64;
 /// The fewest events that a queue should hold, which is the kernel's own value.
 const FEWEST_EVENTS: u64 = 16_384;
+/// The name of the check of what will be at the next start.
+pub const AT_START: &str = "next start";
 /// More need not wait in a queue: when it overflows, what was lost is found by comparing.
 const MOST_EVENTS: u64 = 1 << 20;
 /// Files that a process has open beside those for sources and mirrors.
@@ -31,9 +34,14 @@ pub(super) fn limits(settings: &Settings, needs: &[Need], host: &Host, findings:
     let queue = (directories / 4).clamp(FEWEST_EVENTS, MOST_EVENTS).next_power_of_two();
     let mut wanted = Vec::new();
     let mut look = |key: &'static str, necessary: u64, good: u64, better: u64, what: &str| {
-        let (finding, want) = limit(key, host.limit(key), Demand { necessary, good, better }, what);
+        let (now, demand) = (host.limit(key), Demand { necessary, good, better });
+        let (finding, want) = limit(key, now, demand, what);
         findings.push(finding);
-        wanted.extend(want);
+        let ours = want.as_ref().map(|want| want.value).or_else(|| host.boot.ours(key));
+        let setting = host.boot.last(key).filter(|_| now.is_some());
+        let (later, raise) = setting.map_or((None, None), |setting| at_next_start(key, setting, ours, demand));
+        findings.extend(later);
+        wanted.extend(want.or(raise));
     };
     if inotify > 0 {
         let good = watches + watches / 4 + 1024;
@@ -82,6 +90,31 @@ fn limit(key: &'static str, now: Option<u64>, demand: Demand, what: &str) -> (Fi
     let remedy = format!("sersync check-kernel --fix, or until the next start: sysctl -w {key}={better}");
     let found = if now < necessary { found } else { format!("{now}; {good} would be good, {what}") };
     (Finding::with_remedy(key, grade, found, remedy), Some(Wanted { key, value: better }))
+}
+
+/// What comes of a limit at the next start, when files set it lower than is good, or than our own does (`ours`) or is going
+/// to: those that come before ours are overruled by it, and those that come after have to be changed by hand.
+fn at_next_start(
+    key: &'static str,
+    setting: &Setting,
+    ours: Option<u64>,
+    demand: Demand,
+) -> (Option<Finding>, Option<Wanted>) {
+    let aim = ours.unwrap_or_default().max(demand.good);
+    let overruled = setting.turn != Turn::After && ours.is_some_and(|ours| ours > setting.value);
+    if setting.value >= aim || overruled {
+        return (None, None);
+    }
+    let (file, line) = (text::path(&setting.file), setting.line);
+    let found = format!("{file}:{line} sets {key} to {} at the next start; {aim} would be good", setting.value);
+    let enough = setting.value >= demand.good;
+    let grade = if enough { Grade::Hint } else { Grade::Warning };
+    if setting.turn == Turn::After {
+        let remedy = format!("take line {line} out of {file}, or write {key} = {aim} there: it is read after {OURS}");
+        return (Some(Finding::with_remedy(AT_START, grade, found, remedy)), None);
+    }
+    let raise = Wanted { key, value: demand.better.max(demand.good) };
+    (Some(Finding::with_remedy(AT_START, grade, found, "sersync check-kernel --fix")), Some(raise))
 }
 
 fn open_files(settings: &Settings, sources: u64, host: &Host) -> Finding {

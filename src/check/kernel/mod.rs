@@ -1,8 +1,10 @@
 //! Whether this host can watch its sources: the limits of the kernel beside what is needed, and what else stands in the way.
 
 pub mod backend;
+pub mod boot;
 mod filesystems;
 mod host;
+pub mod inside;
 mod judge;
 mod need;
 mod rsync;
@@ -12,6 +14,7 @@ use std::path::Path;
 
 use crate::config::settings::Settings;
 use crate::report::findings::Finding;
+pub use judge::AT_START;
 pub use sysctl::Wanted;
 
 /// What was found out about a host.
@@ -21,6 +24,8 @@ pub struct Kernel {
     pub findings: Vec<Finding>,
     /// Limits that should be higher.
     pub wanted: Vec<Wanted>,
+    /// What the host sets them to at its next start.
+    pub boot: boot::Boot,
 }
 
 /// Looks at the host whose root directory is `root`, for the sources with these names, or all when there are none.
@@ -32,5 +37,5 @@ pub fn check(settings: &Settings, names: &[String], root: &Path) -> Kernel {
     let mut findings = vec![host.kernel_finding(), rsync::installed()];
     findings.extend(needs.iter().map(need::Need::finding));
     let wanted = judge::limits(settings, &needs, &host, &mut findings);
-    Kernel { findings, wanted }
+    Kernel { findings, wanted, boot: host.boot }
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::backend::{self, Choice, Conditions};
 use super::filesystems::{self, Sight};
 use super::host::Host;
+use super::inside::resolve;
 use crate::config::settings::{Backend, Source};
 use crate::events::fanotify_obstacle;
 use crate::exit::Exit;
@@ -35,15 +36,20 @@ pub(super) fn all<'s>(sources: impl Iterator<Item = &'s Source>, host: &Host, wi
 }
 
 fn one(source: &Source, host: &Host, wish: Backend, root: &Path) -> Need {
-    let below = source.path.strip_prefix("/").unwrap_or(&source.path);
-    let path = if root == Path::new("/") { source.path.clone() } else { root.join(below) };
+    let path = resolve(root, &source.path);
     // The kernel's table has real paths.
-    let real: PathBuf = match path.canonicalize() {
-        Ok(real) if root == Path::new("/") => real,
-        _ => source.path.clone(),
-    };
+    let real: PathBuf = match &path {
+        Ok(path) if root == Path::new("/") => path.canonicalize().ok(),
+        Ok(path) => path.strip_prefix(root).ok().map(|below| Path::new("/").join(below)),
+        Err(_) => None,
+    }
+    .unwrap_or_else(|| source.path.clone());
     let kind = filesystems::kind_of(&host.mounts, &real).map(str::to_owned);
     let mounts_below = filesystems::below(&host.mounts, &real);
+    let (path, circle) = match path {
+        Ok(path) => (path, None),
+        Err(e) => (source.path.clone(), Some(e.to_string())),
+    };
     let source = Source { path, ..source.clone() };
     let obstacle = if root == Path::new("/") && wish != Backend::Inotify {
         // The kernel itself knows better than any table.
@@ -53,7 +59,8 @@ fn one(source: &Source, host: &Host, wish: Backend, root: &Path) -> Need {
         backend::obstacle(Conditions { privileged: host.privileged, kernel: host.kernel, filesystem: kind.as_deref() })
     };
     let choice = backend::choose(wish, obstacle);
-    Need { counted: directories(&source), choice, mounts_below, kind, source }
+    let counted = circle.map_or_else(|| directories(&source), Err);
+    Need { source, counted, kind, mounts_below, choice }
 }
 
 /// What is not watched.

@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 use self::mirrors::mirrors;
 use self::running::{connection, passes, programs, real_time};
-use super::bash::{Script, Value};
+use super::bash::{Script, Skipped, Value};
 use super::draft::Draft;
+
+/// So many commands that were not executed are quoted, and so many lines of each.
+const MOST: usize = 100;
 
 /// The settings, of which each is looked at once.
 struct Settings<'s> {
@@ -63,8 +66,11 @@ pub(super) fn map(script: &Script) -> Draft {
             draft.rsync.comment(&format!("{name}={path}"), why);
         }
     }
-    for (line, text) in &script.skipped {
-        draft.say(&format!("Line {line} is not a literal assignment, and was not executed: {}", cut(text)));
+    for skipped in script.skipped.iter().take(MOST) {
+        say_skipped(&mut draft, skipped);
+    }
+    if let Some(next) = script.skipped.get(MOST) {
+        draft.say(&format!("What follows from line {} on is not quoted: there are too many commands.", next.line));
     }
     for (name, value) in &script.variables {
         if !settings.seen.contains(&name.as_str()) {
@@ -72,6 +78,21 @@ pub(super) fn map(script: &Script) -> Draft {
         }
     }
     draft
+}
+
+/// Keeps what bash alone could have made something of.
+fn say_skipped(draft: &mut Draft, Skipped { line, last, text, inside }: &Skipped) {
+    if line == last {
+        draft.say(&format!("Line {line} is not a literal assignment, and was not executed: {}", cut(text)));
+    } else {
+        draft.say(&format!("Lines {line} to {last} are one command, which was not executed: {} ...", cut(text)));
+    }
+    for (at, text) in inside.iter().take(MOST) {
+        draft.say(&format!("Line {at} is a part of the command of line {line}, and is not taken over: {}", cut(text)));
+    }
+    if let Some((next, _)) = inside.get(MOST) {
+        draft.say(&format!("What follows from line {next} to line {last} is not quoted: there is too much."));
+    }
 }
 
 fn cut(text: &str) -> String {

@@ -160,6 +160,17 @@ mod tests {
             "\u{1b}",
             "é",
             "999999999999999999999",
+            "\nif ",
+            "; then ",
+            "\nfi",
+            "case x in ",
+            "esac",
+            "{ ",
+            "<<E\n",
+            "\nE\n",
+            "&&",
+            "|",
+            "+=",
             "-1",
         ]);
         prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
@@ -186,8 +197,26 @@ mod tests {
 
     #[test]
     fn deep_nesting_ends_nowhere_bad() {
-        let pieces =
-            ["{", "(", "[[", "\"${", "<a>", "sync{rsync={", "a=[[\n", "a=(x\n", "--[[\n", "a='\n", "<a/>", "a=$a$a\n"];
+        let pieces = [
+            "{",
+            "(",
+            "[[",
+            "\"${",
+            "<a>",
+            "sync{rsync={",
+            "a=[[\n",
+            "a=(x\n",
+            "--[[\n",
+            "a='\n",
+            "<a/>",
+            "a=$a$a\n",
+            "a+=(x)\n",
+            "a+=x ",
+            "if\n",
+            "\"$(",
+            "<<E\n",
+            "case x in ",
+        ];
         for piece in pieces {
             for start in ["", "<head>", "sync{default.rsync,"] {
                 let text = [start, &piece.repeat(20_000)].concat();

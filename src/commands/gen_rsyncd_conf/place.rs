@@ -1,0 +1,77 @@
+//! Where the files of a server go, and where they are when they are in use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{ETC, User};
+use crate::cli::GenRsyncdConfArgs;
+use crate::generated::{File, marked};
+use crate::server::plan::{Module, Plan};
+use crate::server::{logrotate, rsyncd_conf};
+
+/// Who writes these files.
+pub(super) const COMMAND: &str = "gen-rsyncd-conf";
+
+/// Where the files are written, and where they are when they are in use.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) out: PathBuf,
+    pub(super) installed: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new(out: Option<&Path>, installed: Option<&Path>) -> Place {
+        let out = out.unwrap_or(Path::new(ETC));
+        // The daemon may be started anywhere.
+        let out = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+        Place { installed: installed.map_or_else(|| out.clone(), Path::to_owned), out }
+    }
+
+    /// Whether the files are used where they are written: on this host.
+    pub(super) fn is_here(&self) -> bool {
+        self.out == self.installed
+    }
+
+    pub(super) fn plan(&self, port: u16, args: &GenRsyncdConfArgs, modules: BTreeMap<String, Module>) -> Plan {
+        Plan {
+            address: args.address.map(|address| address.to_string()),
+            port,
+            log_file: args.log_file.clone(),
+            run_dir: args.run_dir.clone(),
+            secrets_file: self.installed.join("rsyncd.secrets"),
+            modules,
+        }
+    }
+
+    pub(super) fn rsyncd_conf(&self, plan: &Plan) -> File {
+        let text = marked(COMMAND, &rsyncd_conf(plan));
+        File { path: self.out.join("rsyncd.conf"), text, mode: 0o644, secret: false }
+    }
+
+    pub(super) fn logrotate(&self, plan: &Plan) -> File {
+        let text = marked(COMMAND, &logrotate(&plan.log_file));
+        File { path: self.out.join("logrotate.d/rsyncd"), text, mode: 0o644, secret: false }
+    }
+
+    /// The copy of the file that the clients of a user read, under the path that it has there below /etc.
+    pub(super) fn client_file(&self, user: &User) -> PathBuf {
+        let name = match &user.password_file {
+            Some(file) => file
+                .strip_prefix(ETC)
+                .map_or_else(|_| Path::new("sersync").join(file.file_name().unwrap_or_default()), Path::to_owned),
+            None => format!("sersync/{}.passwd", user.name).into(),
+        };
+        self.out.join(name)
+    }
+
+    /// The file with all passwords.
+    pub(super) fn secrets_file(&self) -> PathBuf {
+        self.out.join("rsyncd.secrets")
+    }
+
+    /// What a path is when all links in it are followed, as far as it is there; on another host nobody knows.
+    pub(super) fn real(&self, path: &Path) -> PathBuf {
+        let followed = |above: &Path| Some(above.canonicalize().ok()?.join(path.strip_prefix(above).ok()?));
+        path.ancestors().filter(|_| self.is_here()).find_map(followed).unwrap_or_else(|| path.to_owned())
+    }
+}
