@@ -22,6 +22,7 @@ mod hooks;
 mod import;
 mod logging;
 mod mounts;
+mod packaging;
 mod parallel;
 mod progress;
 mod prune;
