@@ -12,10 +12,10 @@ PROGRAM := $(TARGET)/release/sersync
 bindir  := $(DESTDIR)$(PREFIX)/bin
 share   := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help demo test bench build fmt lint install clean
+.PHONY: help demo test bench build fmt lint install package package-test clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-8s  %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-12s  %s\n' "$$name" "$$text"; done
 
 demo: ## See it work: install what is missing, build, mirror an example tree, clean up
 	@scripts/install-deps.sh demo
@@ -51,6 +51,14 @@ install: ## Install the program, manual and completions (DESTDIR=, PREFIX=/usr/l
 	$(INSTALL) -D -m 644 completions/_sersync $(share)/zsh/site-functions/_sersync
 	$(INSTALL) -D -m 644 completions/sersync.fish $(share)/fish/vendor_completions.d/sersync.fish
 	$(INSTALL) -D -m 644 src/config/example.toml $(share)/doc/sersync/examples/sersync.toml
+
+package: ## Build the packages: a DEB, an RPM, a static tarball where that is possible (target/package)
+	@scripts/install-deps.sh package
+	@scripts/package.sh
+
+package-test: ## Build the packages and the container image, install them and see them work (needs root and docker)
+	@scripts/install-deps.sh package-test
+	@tests/packages/run.sh
 
 clean: ## Remove what was built
 	$(CARGO) clean
