@@ -39,7 +39,10 @@ links() {
 # Whether a command is there and fit for use.
 works() {
     have "$1" || return 1
-    [ "$1" != cc ] || links
+    case $1 in
+    cc) links ;;
+    python3) python3 -c 'import yaml' >/dev/null 2>&1 ;;
+    esac
 }
 
 # Each line: the command that is looked for, its package on Debian and Ubuntu, its package on Fedora and its kin.
@@ -90,6 +93,7 @@ bash bash bash
 zsh zsh zsh
 fish fish fish
 rsync rsync rsync
+python3 python3,python3-yaml python3,python3-pyyaml
 "
 
 case ${1-} in

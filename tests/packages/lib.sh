@@ -15,11 +15,17 @@ containers=
 networks=
 images=
 
+remove_containers() {
+    # shellcheck disable=SC2086 # Ids, a word each.
+    [ -z "$containers" ] || docker rm -f -v $containers >/dev/null || :
+    containers=
+}
+
 clean_up() {
     trap '' HUP INT TERM
-    # shellcheck disable=SC2086 # Ids, a word each.
+    remove_containers
+    # shellcheck disable=SC2086 # As above.
     {
-        [ -z "$containers" ] || docker rm -f -v $containers >/dev/null || :
         [ -z "$networks" ] || docker network rm $networks >/dev/null || :
         [ -z "$images" ] || docker rmi $images >/dev/null || :
     }

@@ -46,7 +46,9 @@ target/tools/bin/cargo-deb --no-build -q --fast --deb-revision 2 -o target/packa
 took "packages" ok
 wait "$base"
 base=
-BASE=$(docker import --change 'CMD ["/bin/sh"]' target/debian-base.tar)
+# It has a name, so that it stays when an image that is made of it is removed.
+BASE=sersync-test-base:$$
+docker import --change 'CMD ["/bin/sh"]' target/debian-base.tar $BASE >/dev/null
 export BASE
 took "Debian" ok
 
