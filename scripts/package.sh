@@ -53,8 +53,9 @@ if [ -d "$(rustc --print target-libdir --target $musl 2>/dev/null)" ]; then
     cargo build --release --locked --target $musl
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
     name=sersync-$version-$musl
-    make -s install PROGRAM="$target/$musl/release/sersync" DESTDIR="$out/$name" PREFIX=
-    tar -C "$out" --sort=name --owner=0 --group=0 --mtime="@$SOURCE_DATE_EPOCH" -czf "$out/$name.tar.gz" "$name"
+    make -s install PROGRAM="$target/$musl/release/sersync" DESTDIR="$PWD/$out/$name"
+    # It is unpacked by `tar -C / -xzf`.
+    tar -C "$out/$name" --sort=name --owner=0 --group=0 --mtime="@$SOURCE_DATE_EPOCH" -czf "$out/$name.tar.gz" usr
     rm -rf "${out:?}/$name"
 else
     say "No static tarball: Rust's target $musl is not installed (rustup target add $musl)."

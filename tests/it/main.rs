@@ -26,6 +26,7 @@ mod packaging;
 mod parallel;
 mod progress;
 mod prune;
+mod readme;
 mod renames;
 mod restore;
 mod scenarios;

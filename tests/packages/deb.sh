@@ -5,17 +5,10 @@
 . "$(dirname -- "$0")/lib.sh"
 
 new_network
-boot server
+boot server -v /srv
 server=$container
 boot client
 client=$container
-
-# install CONTAINER DIRECTORY: the package that is in the directory.
-install() {
-    docker cp "$(echo "$2"/*.deb)" "$1:/root/sersync.deb" >/dev/null
-    docker exec -e DEBIAN_FRONTEND=noninteractive "$1" dpkg -i /root/sersync.deb >"$tmp/dpkg" 2>&1 ||
-        fail "dpkg -i: $(cat "$tmp/dpkg")"
-}
 
 state_of() {
     on "$client" systemctl show -p "$2" --value "$1"
@@ -25,8 +18,12 @@ is() {
     [ "$(state_of "$1" "$2")" = "$3" ]
 }
 
-install "$server" "$packages"
-install "$client" "$packages"
+# Whoever follows the README says yes to what apt asks.
+for one in "$server" "$client"; do
+    docker cp "$packages"/*.deb "$one:/root/" >/dev/null
+    echo 'APT::Get::Assume-Yes "true";' | put "$one" /etc/apt/apt.conf.d/yes
+    as_documented "$one" deb-both
+done
 [ "$(on "$client" stat -c %a /etc/sersync)" = 750 ] || fail "others can look into /etc/sersync"
 for unit in sersync-watch.service sersync-prune-history.timer; do
     [ "$(on "$client" systemctl is-enabled $unit)" = disabled ] || fail "$unit is enabled by the installation"
@@ -35,35 +32,11 @@ done
 say "ok: installed on both; nothing is enabled, nothing is started"
 check "the manual is there" on "$client" test -e /usr/share/man/man8/sersync.8.gz
 
-configuration() {
-    cat <<'END'
-[rsync]
-user = "rsync"
-password-file = "/etc/sersync/rsync.passwd"
-timeout = "20s"
-[watch]
-delay = "100ms"
-[full-sync]
-every = "1s"
-[targets.backup]
-module = "backup"
-hosts = ["server"]
-[targets.backup.server]
-path = "/data/backup"
-[sources.files]
-path = "/data/files"
-targets = ["backup"]
-END
-}
-
-# The server: what it needs is made from the client's configuration.
-configuration | put "$server" /etc/sersync/sersync.toml
-check "the server is set up by gen-rsyncd-conf" on "$server" sersync gen-rsyncd-conf --out /etc
-check "the server's daemon starts" on "$server" systemctl start rsync
+as_documented "$server" deb-server
+# What scp does.
 on "$server" cat /etc/sersync/rsync.passwd | put "$client" /etc/sersync/rsync.passwd
-configuration | put "$client" /etc/sersync/sersync.toml
 
-mirror=/data/backup/files
+mirror=/srv/backup/files
 put "$client" /data/files/first <<END
 first
 END
@@ -71,16 +44,17 @@ put "$client" /data/files/private <<END
 private
 END
 on "$client" chown 1234:4321 /data/files/private
-check "the target is good" on "$client" sersync check-target
-
-# Live, with one more line than is needed: -v says by what is watched.
+# One more line than is needed: -v says by what is watched.
 put "$client" /etc/systemd/system/sersync-watch.service.d/verbose.conf <<'END'
 [Service]
 ExecStart=
 ExecStart=/usr/bin/sersync watch -v
 END
 on "$client" systemctl daemon-reload
-check "sersync-watch.service starts when it is enabled" on "$client" systemctl enable -q --now sersync-watch.service
+as_documented "$client" deb-client
+for unit in sersync-watch.service sersync-full-sync@files.timer sersync-verify@files.timer sersync-prune-history.timer; do
+    is $unit ActiveState active || fail "$unit is not active"
+done
 wait_until "what is there is mirrored" holds "$server" $mirror/first first
 [ "$(on "$server" stat -c '%u:%g %a' $mirror/private)" = "1234:4321 600" ] || fail "owner and mode are not kept"
 say "ok: owner and mode are kept"
@@ -108,13 +82,16 @@ log_has -u sersync-watch -p info..info -t sersync || fail "the journal has no li
 check "the server's daemon starts again" on "$server" systemctl start rsync
 wait_until "what changed meanwhile is mirrored" holds "$server" $mirror/late late
 
+# From here on everything is due at once. The service takes that over without a restart.
+on "$client" sh -c "printf '[watch]\ndelay = \"100ms\"\n[full-sync]\nevery = \"1s\"\n' >>/etc/sersync/sersync.toml"
 pid=$(state_of sersync-watch MainPID)
 check "the service reloads" on "$client" systemctl reload sersync-watch
 wait_until "the service is active after that" is sersync-watch ActiveState active
 is sersync-watch MainPID "$pid" || fail "reloading is a new process"
 
 # An upgrade restarts what runs, and what is enabled stays so.
-install "$client" target/package-next
+docker cp "$(echo target/package-next/*.deb)" "$client:/root/next.deb" >/dev/null
+check "it is upgraded" on "$client" dpkg -i /root/next.deb
 on "$client" dpkg -s sersync | grep -q '^Version: .*-2$' || fail "this is no upgrade"
 is sersync-watch ActiveState active || fail "the service does not run after an upgrade"
 not is sersync-watch MainPID "$pid" || fail "the old version still runs after an upgrade"
@@ -124,7 +101,7 @@ upgraded
 END
 wait_until "a change is mirrored after the upgrade" holds "$server" $mirror/upgraded upgraded
 
-# The timers, each as soon as it is enabled instead of at night. Nothing else mirrors meanwhile.
+# The timers, each as soon as it begins instead of at night. Nothing else mirrors meanwhile.
 check "the service stops" on "$client" systemctl disable -q --now sersync-watch
 is sersync-watch Result success || fail "sersync-watch ended with $(state_of sersync-watch Result)"
 for timer in sersync-full-sync@ sersync-verify@ sersync-prune-history; do
@@ -141,14 +118,14 @@ on "$client" systemctl daemon-reload
 put "$client" /data/files/first <<END
 second
 END
-old=/data/backup/history-backup/files/2020-01-02/100000
+old=/srv/backup/history-backup/files/2020-01-02/100000
 on "$server" mkdir -p $old
 on "$server" touch $old/first
 has_run() {
     [ -n "$(state_of "$1" ExecMainExitTimestamp)" ] && is "$1" ActiveState inactive
 }
 fires() {
-    check "$1.timer is enabled" on "$client" systemctl enable -q --now "$1.timer"
+    check "$1.timer begins anew" on "$client" systemctl restart "$1.timer"
     wait_until "$1.timer has fired" has_run "$1.service"
     is "$1.service" Result success || fail "$1.service ended with $(state_of "$1.service" Result)"
 }
@@ -161,21 +138,44 @@ say "ok: full-sync has mirrored, verify has found no difference, prune-history h
 check "sersync-watch@files.service starts when it is enabled" on "$client" systemctl enable -q --now sersync-watch@files
 is sersync-watch@files ActiveState active || fail "sersync-watch@files does not run"
 
+# From the bash sersync, by what the README says: its service runs, and its configuration is where it was.
+on "$client" systemctl disable -q --now sersync-watch@files sersync-full-sync@files.timer sersync-verify@files.timer
+on "$client" rm /etc/sersync/sersync.toml
+put "$client" /usr/local/sersync/etc/sersync.conf <<'END'
+listen_dir=('file-backup=/data/files')
+rsyncd_mod=('backup=/data/files')
+rsyncd_ip=('backup=server')
+rsync_user=rsync
+rsync_passwd_file=/etc/sersync/rsync.passwd
+extra_rsync_args="-v --partial --append-verify"
+END
+put "$client" /etc/systemd/system/sersync.service <<'END'
+[Service]
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=multi-user.target
+END
+on "$client" systemctl enable -q --now sersync
+as_documented "$client" migrate
+wait_until "what was imported mirrors" holds "$server" /srv/backup/file-backup/first second
+is sersync ActiveState inactive || fail "the bash sersync still runs"
+is sersync-watch ActiveState active || fail "sersync-watch does not run"
+
 # Removal stops everything; a purge removes what sersync remembered, and no data.
 check "it is removed" on "$client" dpkg -r sersync
-for unit in sersync-watch@files.service sersync-full-sync@files.timer sersync-prune-history.timer; do
+for unit in sersync-watch.service sersync-full-sync@file-backup.timer sersync-prune-history.timer; do
     not is $unit ActiveState active || fail "$unit still runs after the removal"
 done
 not on "$client" test -e /usr/bin/sersync || fail "the program is still there"
 check "the state is still there" on "$client" test -d /var/lib/sersync/mirrors
 check "it is purged" on "$client" dpkg -P sersync
 for path in /var/lib/sersync /etc/sersync/sersync.toml.example /etc/logrotate.d/sersync \
-    /etc/systemd/system/timers.target.wants/sersync-full-sync@files.timer \
-    /etc/systemd/system/multi-user.target.wants/sersync-watch@files.service; do
+    /etc/systemd/system/timers.target.wants/sersync-full-sync@file-backup.timer \
+    /etc/systemd/system/multi-user.target.wants/sersync-watch.service; do
     not on "$client" test -e $path -o -L $path || fail "$path is left after a purge"
 done
 check "the source stays" holds "$client" /data/files/first second
 check "the mirror stays" holds "$server" $mirror/first second
 check "the configuration and the password stay" \
     on "$client" test -e /etc/sersync/sersync.toml -a -e /etc/sersync/rsync.passwd
-check "the history stays" on "$server" test -d /data/backup/history-backup/files
+check "the history stays" on "$server" test -d /srv/backup/history-backup/files

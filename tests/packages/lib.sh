@@ -123,6 +123,15 @@ put() {
     docker exec -i "$1" sh -c 'mkdir -p "$(dirname "$1")" && umask 077 && cat >"$1"' put "$2"
 }
 
+# as_documented CONTAINER MARK: runs the blocks of the README that have this mark, as they stand there.
+as_documented() {
+    awk -v begin="\`\`\`sh $2" '$0 == begin { inside = 1; next } /^```/ { inside = 0 } inside' README.md >"$tmp/commands"
+    [ -s "$tmp/commands" ] || fail "the README has no commands for $2"
+    docker exec -i -w /root -e DEBIAN_FRONTEND=noninteractive "$1" sh -eu <"$tmp/commands" >"$tmp/output" 2>&1 ||
+        fail "what the README says for $2: $(cat "$tmp/output")"
+    say "ok: what the README says for $2 works"
+}
+
 # holds CONTAINER FILE TEXT
 holds() {
     [ "$(docker exec "$1" cat "$2" 2>/dev/null)" = "$3" ]
