@@ -83,8 +83,11 @@ fn the_tour_works_and_prints_what_the_readme_shows() {
 
     let blocks: Vec<Block> = blocks(&read("README.md")).into_iter().filter(|block| block.mark == "try").collect();
     assert!(blocks.len() > 20, "{}", blocks.len());
-    let text = blocks.iter().map(|block| format!("{}echo \"{MARK} $?\"\n", block.text)).collect::<String>();
-    let script = format!("exec 2>&1\nset -u\n{}", text.replace("8730", &port));
+    let mut script = "exec 2>&1\nset -u\n".to_owned();
+    for block in &blocks {
+        script.push_str(&block.text.replace("8730", &port));
+        script.extend(["echo \"", MARK, " $?\"\n"]);
+    }
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let run = Sersync::of("sh", &["-c", &script]).env("PATH", path).env("HOME", home.path()).run().code(0);
 
@@ -144,9 +147,9 @@ fn every_message_that_is_explained_exists() {
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
     // Lines that are continued.
     let text = Regex::new(r"\\\n\s*").unwrap().replace_all(&text, "").into_owned();
+    let message = Regex::new("^\\| (`` ?(.+?) ?``|`(.+?)`)([^|]*)\\|").unwrap();
     for name in ["README.md", "README.zh.md"] {
         let rows: Vec<String> = read(name).lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect();
-        let message = Regex::new("^\\| (`` ?(.+?) ?``|`(.+?)`)([^|]*)\\|").unwrap();
         let mut found = 0;
         for row in &rows {
             let parts = message.captures(row).unwrap_or_else(|| panic!("{name}: {row}"));
