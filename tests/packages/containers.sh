@@ -137,14 +137,17 @@ cat >"$tmp/example.py" <<'END'
 import sys, yaml
 items = yaml.safe_load(open(sys.argv[1]))["items"]
 print("\n".join(item["kind"] for item in items), file=open(sys.argv[2] + "/kinds", "w"))
-config = [item["data"]["sersync.toml"] for item in items if item["kind"] == "ConfigMap"]
-print(config[0], file=open(sys.argv[2] + "/kubernetes.toml", "w"))
+config = [item["data"] for item in items if item["kind"] == "ConfigMap"]
+for name in ["node.toml", "shared.toml"]:
+    print(config[0][name], file=open(sys.argv[2] + "/" + name, "w"))
 END
 python3 "$tmp/example.py" $dir/kubernetes.yaml "$tmp"
 [ "$(sort "$tmp/kinds" | tr '\n' ' ')" = "ConfigMap CronJob CronJob DaemonSet Job " ] || fail "kubernetes.yaml: $(cat "$tmp/kinds")"
 dpkg-deb -x "$(echo "$packages"/*.deb)" "$tmp/deb"
-sed -i "s|/etc/sersync/secret/rsync.passwd|$tmp/password|" "$tmp/kubernetes.toml"
-check "the example for Kubernetes is valid" "$tmp/deb/usr/bin/sersync" -c "$tmp/kubernetes.toml" config check
+for name in node.toml shared.toml; do
+    sed -i "s|/etc/sersync/secret/rsync.passwd|$tmp/password|; s/@NODE@/node-1.example.org/" "$tmp/$name"
+    check "the example for Kubernetes is valid: $name" "$tmp/deb/usr/bin/sersync" -c "$tmp/$name" config check
+done
 
 run -e RUN_MODE=neither "$image"
 [ "$(docker wait "$container")" -eq 2 ] || fail "an unknown RUN_MODE is taken"

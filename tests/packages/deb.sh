@@ -104,6 +104,7 @@ wait_until "a change is mirrored after the upgrade" holds "$server" $mirror/upgr
 # The timers, each as soon as it begins instead of at night. Nothing else mirrors meanwhile.
 check "the service stops" on "$client" systemctl disable -q --now sersync-watch
 is sersync-watch Result success || fail "sersync-watch ended with $(state_of sersync-watch Result)"
+on "$client" systemctl stop 'sersync-*.timer'
 for timer in sersync-full-sync@ sersync-verify@ sersync-prune-history; do
     put "$client" /etc/systemd/system/$timer.timer.d/now.conf <<'END'
 [Timer]
@@ -125,7 +126,7 @@ has_run() {
     [ -n "$(state_of "$1" ExecMainExitTimestamp)" ] && is "$1" ActiveState inactive
 }
 fires() {
-    check "$1.timer begins anew" on "$client" systemctl restart "$1.timer"
+    check "$1.timer begins" on "$client" systemctl start "$1.timer"
     wait_until "$1.timer has fired" has_run "$1.service"
     is "$1.service" Result success || fail "$1.service ended with $(state_of "$1.service" Result)"
 }
@@ -138,8 +139,30 @@ say "ok: full-sync has mirrored, verify has found no difference, prune-history h
 check "sersync-watch@files.service starts when it is enabled" on "$client" systemctl enable -q --now sersync-watch@files
 is sersync-watch@files ActiveState active || fail "sersync-watch@files does not run"
 
+# A local target needs what the example grants, and keeps owners and modes with it.
+on "$client" systemctl disable -q --now sersync-watch@files
+put "$client" /data/local/program <<END
+program
+END
+on "$client" sh -c 'chown 1234:4321 /data/local/program && chmod 6750 /data/local/program && mkdir -p /mnt/usb/backup1'
+put "$client" /root/local.toml <<'END'
+[targets.usb]
+path = "/mnt/usb/backup1"
+[sources.local]
+path = "/data/local"
+targets = ["usb"]
+END
+on "$client" sh -c 'cat /root/local.toml >>/etc/sersync/sersync.toml'
+not on "$client" systemctl start sersync-full-sync@local 2>/dev/null || fail "a unit writes anywhere"
+log_has -u sersync-full-sync@local -g 'Read-only file system' || fail "it is not said why"
+example=/usr/share/doc/sersync/examples/local-target.conf
+on "$client" install -D -m 644 $example /etc/systemd/system/sersync-full-sync@.service.d/local-target.conf
+on "$client" systemctl daemon-reload
+check "a unit with the example writes to a local target" on "$client" systemctl start sersync-full-sync@local
+[ "$(on "$client" stat -c '%u:%g %a' /mnt/usb/backup1/local/program)" = "1234:4321 6750" ] || fail "owner and mode are not kept"
+
 # From the bash sersync, by what the README says: its service runs, and its configuration is where it was.
-on "$client" systemctl disable -q --now sersync-watch@files sersync-full-sync@files.timer sersync-verify@files.timer
+on "$client" systemctl disable -q --now sersync-full-sync@files.timer sersync-verify@files.timer
 on "$client" rm /etc/sersync/sersync.toml
 put "$client" /usr/local/sersync/etc/sersync.conf <<'END'
 listen_dir=('file-backup=/data/files')
