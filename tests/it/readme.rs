@@ -83,9 +83,11 @@ fn the_tour_works_and_prints_what_the_readme_shows() {
 
     let blocks: Vec<Block> = blocks(&read("README.md")).into_iter().filter(|block| block.mark == "try").collect();
     assert!(blocks.len() > 20, "{}", blocks.len());
+    // `verify` looks again, after this time, at what has just changed. The test need not wait ten seconds for that.
+    let sooner = "[watch]\nmax-delay = \"1s\"\n\n[targets.backup]";
     let mut script = "exec 2>&1\nset -u\n".to_owned();
     for block in &blocks {
-        script.push_str(&block.text.replace("8730", &port));
+        script.push_str(&block.text.replace("8730", &port).replace("[targets.backup]", sooner));
         script.extend(["echo \"", MARK, " $?\"\n"]);
     }
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -100,7 +102,13 @@ fn the_tour_works_and_prints_what_the_readme_shows() {
         // The limits of this host may call for something.
         assert!(code == " 0" || block.text.contains("check-kernel"), "{code}: {}{output}", block.text);
         if let Some(expected) = &block.output {
-            assert_eq!(plain(&output), plain(expected), "{}", block.text);
+            let (mut found, mut expected) = (plain(&output), plain(expected));
+            if block.text.contains("sersync watch") {
+                // A busy host may make the change while watch still compares, and it is a part of that.
+                assert!(found.join(" ").contains("caught up: "), "{output}");
+                (found, expected) = (found.split_off(found.len() - 1), expected.split_off(expected.len() - 1));
+            }
+            assert_eq!(found, expected, "{}", block.text);
         }
         output = rest.to_owned();
     }

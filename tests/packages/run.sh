@@ -18,7 +18,9 @@ base=
 BASE=
 clean_up() {
     trap '' HUP INT TERM
-    [ -z "$base" ] || kill "$base" 2>/dev/null || :
+    if [ -n "$base" ] && kill "$base" 2>/dev/null; then
+        wait "$base" || :
+    fi
     [ -z "$BASE" ] || docker rmi "$BASE" >/dev/null || :
 }
 trap clean_up EXIT
