@@ -11,11 +11,13 @@ PROGRAM := $(TARGET)/release/sersync
 
 bindir  := $(DESTDIR)$(PREFIX)/bin
 share   := $(DESTDIR)$(PREFIX)/share
+# systemd looks here where PREFIX is /usr or /usr/local.
+units   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 
-.PHONY: help demo test bench build fmt lint install clean
+.PHONY: help demo test bench build fmt lint install package package-test clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-8s  %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-12s  %s\n' "$$name" "$$text"; done
 
 demo: ## See it work: install what is missing, build, mirror an example tree, clean up
 	@scripts/install-deps.sh demo
@@ -41,7 +43,7 @@ lint: ## Run every check but the tests
 	@scripts/check.sh lint
 
 # It builds nothing, so that `sudo make install` leaves no files of root's in the checkout.
-install: ## Install the program, manual and completions (DESTDIR=, PREFIX=/usr/local)
+install: ## Install the program, manual, completions and units (DESTDIR=, PREFIX=/usr/local)
 	@test -x $(PROGRAM) || { echo "$(PROGRAM) is not there: run 'make build' first" >&2; exit 1; }
 	$(INSTALL) -D -m 755 $(PROGRAM) $(bindir)/sersync
 	$(INSTALL) -d $(share)/man/man5 $(share)/man/man8
@@ -51,6 +53,21 @@ install: ## Install the program, manual and completions (DESTDIR=, PREFIX=/usr/l
 	$(INSTALL) -D -m 644 completions/_sersync $(share)/zsh/site-functions/_sersync
 	$(INSTALL) -D -m 644 completions/sersync.fish $(share)/fish/vendor_completions.d/sersync.fish
 	$(INSTALL) -D -m 644 src/config/example.toml $(share)/doc/sersync/examples/sersync.toml
+	$(INSTALL) -m 644 packaging/examples/* $(share)/doc/sersync/examples/
+	$(INSTALL) -D -m 644 packaging/cron/sersync $(share)/doc/sersync/examples/cron.d/sersync
+	$(INSTALL) -d $(units)
+	@for unit in packaging/systemd/*; do \
+	    sed 's|/usr/bin/sersync|$(PREFIX)/bin/sersync|' "$$unit" >$(units)/"$${unit##*/}" || exit 1; \
+	    chmod 644 $(units)/"$${unit##*/}" || exit 1; \
+	done
+
+package: ## Build the packages: a DEB, an RPM, a static tarball where that is possible (target/package)
+	@scripts/install-deps.sh package
+	@scripts/package.sh
+
+package-test: ## Build the packages and the container image, install them and see them work (needs root and docker)
+	@scripts/install-deps.sh package-test
+	@tests/packages/run.sh
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -88,7 +88,7 @@ shell_scripts() {
             set -- "$@" "$file"
         fi
     done <"$tmp/files"
-    [ $# -gt 0 ] && shellcheck "$@"
+    [ $# -gt 0 ] && shellcheck -x "$@"
 }
 
 # What mandoc does not mind is no output at all.

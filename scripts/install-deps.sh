@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make demo` (argument: demo), `make test` (test) or `make bench` (bench) needs and the machine does not
-# have.
+# Installs what a target of the Makefile needs and the machine does not have; the argument is its name: demo, test, bench,
+# package or package-test.
 # It asks the package manager for nothing when nothing is missing, so that it can stand before everything else.
 set -eu
 
@@ -39,7 +39,10 @@ links() {
 # Whether a command is there and fit for use.
 works() {
     have "$1" || return 1
-    [ "$1" != cc ] || links
+    case $1 in
+    cc) links ;;
+    python3) python3 -c 'import yaml' >/dev/null 2>&1 ;;
+    esac
 }
 
 # Each line: the command that is looked for, its package on Debian and Ubuntu, its package on Fedora and its kin.
@@ -70,11 +73,36 @@ lsyncd lsyncd lsyncd
 inotifywait inotify-tools inotify-tools
 '
 
+package_needs='
+cc gcc,libc6-dev gcc,glibc-devel
+gzip gzip gzip
+xz xz-utils xz
+'
+
+# bash-completion is not among it: the completion has to work without.
+package_test_needs="$package_needs
+dpkg-deb dpkg dpkg
+debootstrap debootstrap debootstrap
+docker docker.io moby-engine
+docker-compose docker-compose docker-compose
+lintian lintian lintian
+rpm rpm rpm
+rpmlint rpmlint rpmlint
+mandoc mandoc mandoc
+bash bash bash
+zsh zsh zsh
+fish fish fish
+rsync rsync rsync
+python3 python3,python3-yaml python3,python3-pyyaml
+"
+
 case ${1-} in
 demo) needs=$demo_needs ;;
 test) needs=$test_needs ;;
 bench) needs=$bench_needs ;;
-*) fail "say what for: demo, test or bench" ;;
+package) needs=$package_needs ;;
+package-test) needs=$package_test_needs ;;
+*) fail "say what for: demo, test, bench, package or package-test" ;;
 esac
 
 # There is no package for this that fits everywhere: distributions ship compilers that are too old.

@@ -43,6 +43,7 @@ Examples:
   sersync watch                             all sources, until it is told to end
   sersync watch file-backup --for 5m        for a crontab line that starts every five minutes
   sersync watch --until-idle 30s            until everything has arrived
+  systemctl enable --now sersync-watch      as a service, by the unit of the packages
 
 A full-sync of the same mirror may run beside it. While it runs, files that are new or changed go on being sent; what
 deletes something, and what is in directories that came or went, is sent when it is over. A watch that is started while a

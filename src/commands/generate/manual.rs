@@ -57,7 +57,7 @@ const ENVIRONMENT: [(About, &str, &str); 8] = [
     ),
 ];
 
-const FILES: [(About, &str, &str); 5] = [
+const FILES: [(About, &str, &str); 6] = [
     (
         About::Configuration,
         "/etc/sersync/sersync.toml",
@@ -74,6 +74,13 @@ const FILES: [(About, &str, &str); 5] = [
         About::Mirrors,
         "history-backup/NAME/YYYY-MM-DD/HHMMSS[-n]/",
         "On the target, beside the mirror NAME: what was replaced or deleted from that moment on.",
+    ),
+    (
+        About::Mirrors,
+        "sersync-watch.service, sersync-watch@NAME.service, sersync-full-sync@NAME.timer, sersync-verify@NAME.timer, \
+         sersync-prune-history.timer",
+        "Units of systemd, in the packages. None is enabled by an installation. A target in a local directory and hooks that \
+         write need /usr/share/doc/sersync/examples/local-target.conf, or something like it.",
     ),
 ];
 
