@@ -401,6 +401,10 @@ fn main() {
             Some(_) => watching.push(Tool::Inotifywait),
             None => bench.notes.push("inotifywait is not installed, so it is not measured.".to_owned()),
         }
+        if lsyncd.is_some() {
+            watching.push(Tool::Lsyncd);
+            bench.notes.push("lsyncd says that it is ready after it has compared the tree with its mirror.".to_owned());
+        }
     } else {
         bench.notes.push(format!(
             "{directories} directories cannot be watched by inotify: fs.inotify.max_user_watches is {}.",
