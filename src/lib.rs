@@ -17,6 +17,7 @@ pub mod hash;
 pub mod history;
 pub mod hooks;
 pub mod meter;
+pub mod metrics;
 pub mod mirror;
 pub mod pass;
 pub mod prune;

@@ -93,7 +93,8 @@ pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing 
         // It has only just begun.
         None => State::CatchingUp,
         Some(condition) => match condition.activity {
-            Activity::CatchingUp => State::CatchingUp,
+            // What is written there is about the one before.
+            Activity::CatchingUp | Activity::Ended => State::CatchingUp,
             Activity::BackingOff => State::BackingOff,
             Activity::Refused => State::Refused,
             Activity::Live if condition.degraded.is_some() => State::Degraded,
@@ -140,6 +141,7 @@ pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::condition::Counters;
     use crate::state::passes::{Ended, Reached};
 
     fn at(minutes_ago: i64) -> DateTime<Utc> {
@@ -160,7 +162,11 @@ mod tests {
             failing_paths: Vec::new(),
             last_error: None,
             arrived: Some(at(5)),
+            behind_since: None,
             batches: 1,
+            last_batch: None,
+            counters: Counters::default(),
+            inotify_watches: 0,
         }
     }
 

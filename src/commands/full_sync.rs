@@ -197,7 +197,8 @@ fn note(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, summary: &Summary) 
     }
     let asked = if args.changed { Reached::Changed } else { Reached::Everything };
     let reached = summary.reached.clone().unwrap_or(asked);
-    if let Err(e) = Passes::add(&setup.state, mirror, &summary.ended(reached)) {
+    let tell = |passes: &Passes| setup.metrics.passes(&mirror.to_string(), passes);
+    if let Err(e) = Passes::add(&setup.state, mirror, &summary.ended(reached), tell) {
         warn!("{mirror}: how the pass ended cannot be written down: {e}");
     }
 }

@@ -96,6 +96,13 @@ fn page(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>, failing: boo
         if let Some(why) = condition.and_then(|condition| condition.degraded.as_ref()) {
             say(&format!("degraded: {}", escaped(why.as_bytes())));
         }
+        let unwritten = condition.map_or(0, |condition| condition.counters.unwritten);
+        if unwritten > 0 {
+            say(&format!(
+                "metrics could not be written {}",
+                count(usize::try_from(unwritten).unwrap_or(usize::MAX), "time")
+            ));
+        }
         let paths = condition.into_iter().flat_map(|condition| &condition.failing_paths);
         for path in paths.filter(|_| failing) {
             say(&format!("failing: {}: {}", text::path(&path.path()), escaped(path.why.as_bytes())));

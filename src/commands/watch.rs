@@ -88,6 +88,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             Mode::DryRun => list,
             Mode::Real => log_item,
         },
+        metrics: &setup.metrics,
         may_reload: &|| may_reload(cli, args),
         on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
     };

@@ -17,7 +17,7 @@ impl Default for Settings {
             watch: Watch::default(),
             full_sync: FullSync::default(),
             history: History::default(),
-            metrics: Metrics { textfile_dir: None },
+            metrics: Metrics::default(),
             targets: std::collections::BTreeMap::new(),
             sources: std::collections::BTreeMap::new(),
         }

@@ -146,10 +146,12 @@ pub struct History {
 }
 
 /// `[metrics]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
-    /// Where the Prometheus text file is written; nowhere when absent.
+    /// Where the Prometheus text files are written; nowhere when absent.
     pub textfile_dir: Option<PathBuf>,
+    /// Whether the names that the bash sersync had for its metrics are written as well.
+    pub legacy_names: bool,
 }
 
 /// `[targets.NAME]`: where mirrors go.

@@ -45,7 +45,10 @@ fn written(settings: &Settings) -> written::Config {
             resolution: Some(text(&Span(settings.history.resolution))),
             max_size: Some(settings.history.max_size.map_or_else(|| text(NO_LIMIT), |bytes| text(&Size(bytes)))),
         }),
-        metrics: Some(written::Metrics { textfile_dir: settings.metrics.textfile_dir.as_deref().map(path) }),
+        metrics: Some(written::Metrics {
+            textfile_dir: settings.metrics.textfile_dir.as_deref().map(path),
+            legacy_names: Some(settings.metrics.legacy_names),
+        }),
         targets: Some(targets.collect::<BTreeMap<_, _>>()),
         sources: Some(sources.collect::<BTreeMap<_, _>>()),
     }
@@ -261,7 +264,7 @@ mod tests {
             (timeout, every, hook_timeout) in (secs(), secs(), secs()),
             before in prop::collection::vec("/[ -~]{1,9}", 0..3),
             (keep_days, resolution, max_size) in (0u32..=36500, 0u64..1_000_000, prop::option::of(1u64..)),
-            textfile_dir in prop::option::of(any_path()),
+            (textfile_dir, legacy_names) in (prop::option::of(any_path()), any::<bool>()),
         ) -> Settings {
             let delay = Duration::from_millis(delay);
             let target = Target { name: "t.1".to_owned(), place, rsync: override_, server };
@@ -277,7 +280,7 @@ mod tests {
                 },
                 full_sync: FullSync { timeout, every, max_delete, after: before.clone(), before, hook_timeout },
                 history: History { keep_days, resolution: Duration::from_millis(resolution), max_size },
-                metrics: Metrics { textfile_dir },
+                metrics: Metrics { textfile_dir, legacy_names },
                 targets: [(target.name.clone(), target)].into(),
                 sources: [(source.name.clone(), source)].into(),
             }

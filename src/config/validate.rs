@@ -150,7 +150,10 @@ fn history(problems: &mut Problems, written: Option<&written::History>) -> Histo
 
 fn metrics(problems: &mut Problems, written: Option<&written::Metrics>) -> Metrics {
     let directory = written.and_then(|metrics| metrics.textfile_dir.as_ref());
-    Metrics { textfile_dir: problems.take("textfile-dir", directory, |path| paths::absolute(path)) }
+    Metrics {
+        textfile_dir: problems.take("textfile-dir", directory, |path| paths::absolute(path)),
+        legacy_names: written.and_then(|metrics| metrics.legacy_names).unwrap_or_default(),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -85,6 +85,7 @@ pub(super) struct History {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Metrics {
     pub(super) textfile_dir: Option<Text>,
+    pub(super) legacy_names: Option<bool>,
 }
 
 /// `[targets.NAME]`.

@@ -106,6 +106,7 @@ fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn 
             Ok((_, Ended::Stopped)) => return,
             Ok((kind, Ended::Overflow)) => {
                 missed = since(missed, reported);
+                sink.overflowed();
                 warn!(
                     "source `{name}`: changes came faster than they were read, so what changed {} is looked for; if this \
                      is usual, raise the limit: sysctl fs.{kind}.max_queued_events=1000000",
@@ -129,6 +130,7 @@ fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn 
             }
         }
         sink.degraded(None);
+        sink.watches(0);
         // Whatever makes it fail again and again, it costs little.
         stop.pause(LEAST_SESSION.saturating_sub(begun.elapsed()));
     }

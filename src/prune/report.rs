@@ -8,8 +8,10 @@ use log::{info, warn};
 use serde_json::json;
 
 use crate::executor::{Mode, Tally};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::history::retention::{Plan, Unit};
+use crate::metrics::Textfiles;
+use crate::metrics::history::{Disk, Known};
 use crate::mirror::Mirror;
 use crate::report::json::with_path;
 use crate::report::summary::Summary;
@@ -28,6 +30,7 @@ pub struct Report {
     /// What is gone.
     removed: BTreeSet<Unit>,
     mode: Mode,
+    disk: Disk,
 }
 
 impl Report {
@@ -42,7 +45,8 @@ impl Report {
         tally: Tally,
         took: Duration,
     ) -> Self {
-        Report { summary: Summary::new(mirror, outcome, tally, took), plan: plan.unwrap_or_default(), removed, mode }
+        let (summary, plan) = (Summary::new(mirror, outcome, tally, took), plan.unwrap_or_default());
+        Report { summary, plan, removed, mode, disk: Disk::default() }
     }
 
     /// The result for a history that was not touched.
@@ -58,13 +62,25 @@ impl Report {
             took,
             reached: None,
         };
-        Report { summary, plan: Plan::default(), removed: BTreeSet::new(), mode: Mode::Real }
+        Report { summary, plan: Plan::default(), removed: BTreeSet::new(), mode: Mode::Real, disk: Disk::default() }
     }
 
     /// The result of a run on the backup server itself.
     #[must_use]
-    pub(super) fn local(summary: Summary, plan: Plan, removed: BTreeSet<Unit>, mode: Mode) -> Self {
-        Report { summary, plan, removed, mode }
+    pub(super) fn local(summary: Summary, plan: Plan, removed: BTreeSet<Unit>, mode: Mode, disk: Disk) -> Self {
+        Report { summary, plan, removed, mode, disk }
+    }
+
+    /// Writes down for monitoring what is known of the history now.
+    pub fn note(&self, metrics: &Textfiles) {
+        // What did not run, because another pass did, says nothing about the history; a dry run changes nothing.
+        if self.mode == Mode::DryRun || self.summary.exit == Exit::Locked {
+            return;
+        }
+        let [kept, _, _] = self.counts();
+        let buckets = self.summary.why.is_none().then_some(kept);
+        let known = Known { exit: self.summary.exit.code(), buckets, disk: self.disk };
+        metrics.history(&self.summary.mirror, &known);
     }
 
     /// Logs what failed and which names were left alone because they are not ours.

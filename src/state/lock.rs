@@ -209,6 +209,13 @@ pub fn is_held(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<bool
     }
 }
 
+/// Keeps others from adding to what is noted of a mirror, as long as the value lives. Nobody does so for long.
+pub(super) fn briefly(state: &StateDir, mirror: &Mirror) -> io::Result<File> {
+    let file = open_named(state, &format!("{}.notes", mirror.id()))?;
+    file.lock()?;
+    Ok(file)
+}
+
 fn open(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<File> {
     open_named(state, &format!("{}.{kind}", mirror.id()))
 }

@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use log::{error, info};
 
 use crate::config::settings::{Settings, Source};
@@ -32,6 +33,7 @@ use crate::executor::{Executor, Mode};
 use crate::exit::{Exit, Failure};
 use crate::guard::EmptySource;
 use crate::history::keeper::Keeper;
+use crate::metrics::Textfiles;
 use crate::mirror::Mirror;
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
@@ -75,6 +77,8 @@ pub struct Engine<'a> {
     pub on_item: fn(&Mirror, Change, &Path),
     /// Told about each batch that was sent.
     pub on_batch: fn(&Mirror, &Batch),
+    /// Where figures for monitoring go.
+    pub metrics: &'a Textfiles,
     /// Says whether the settings can be read again and are good; they are read by whoever begins anew.
     pub may_reload: &'a dyn Fn() -> bool,
 }
@@ -134,7 +138,7 @@ impl Engine<'_> {
                     let _ = tell.send(News::Ended(worker.run()));
                 });
             }
-            self.control(&sources, &queues, news)
+            self.control(&mirrors, &sources, &queues, news)
         }))
     }
 
@@ -158,6 +162,7 @@ impl Engine<'_> {
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,
             on_batch: self.on_batch,
+            metrics: self.metrics,
             published: Published::default(),
         })
     }
@@ -200,8 +205,30 @@ impl Engine<'_> {
         Ok(patterns)
     }
 
-    fn control(&self, sources: &[EventSource], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
+    /// Says that this process is alive, if it is time for that.
+    fn alive(&self, service: &mut Service, mirrors: &[Mirror]) {
+        if service.alive() {
+            self.note_alive(mirrors, Some(Utc::now()));
+        }
+    }
+
+    fn note_alive(&self, mirrors: &[Mirror], at: Option<DateTime<Utc>>) {
+        if self.mode == Mode::Real {
+            mirrors.iter().for_each(|mirror| self.metrics.alive(&mirror.to_string(), at));
+        }
+    }
+
+    fn control(
+        &self,
+        mirrors: &[Mirror],
+        sources: &[EventSource],
+        queues: &[Arc<Queue>],
+        news: &Receiver<News>,
+    ) -> Outcome {
         let mut service = Service::new(sources.len(), queues.len());
+        if service.is_watchdog() {
+            self.note_alive(mirrors, Some(Utc::now()));
+        }
         let mut outcome = Outcome { exits: Vec::new(), signal: None, reload: false };
         let end = self.bounds.run_for.map(|time| Instant::now() + time);
         while outcome.exits.len() < queues.len() && outcome.signal.is_none() {
@@ -210,7 +237,7 @@ impl Engine<'_> {
                 break;
             }
             let tick = self.bounds.until_idle.map(|_| Instant::now() + TICK);
-            service.alive();
+            self.alive(&mut service, mirrors);
             if !outcome.wait(news, end.into_iter().chain(tick).chain(service.due()).min(), &mut service) {
                 let idle = |limit| queues.iter().all(|queue| queue.idle_for().is_some_and(|idle| idle >= limit));
                 if end.is_some_and(|end| end <= Instant::now()) || self.bounds.until_idle.is_some_and(idle) {
@@ -231,7 +258,7 @@ impl Engine<'_> {
         let deadline = Instant::now() + drain;
         sources.iter().for_each(EventSource::stop);
         while !sources.iter().all(EventSource::is_finished) && Instant::now() < deadline {
-            service.alive();
+            self.alive(&mut service, mirrors);
             thread::sleep(TICK);
         }
         for queue in queues {
@@ -240,7 +267,7 @@ impl Engine<'_> {
         let mut until = Some(deadline.max(Instant::now() + LEAST_TIME_TO_END));
         while outcome.exits.len() < queues.len() {
             if !outcome.wait(news, until.into_iter().chain(service.due()).min(), &mut service) {
-                service.alive();
+                self.alive(&mut service, mirrors);
                 if until.is_none_or(|until| Instant::now() < until) {
                     continue;
                 }
@@ -250,6 +277,9 @@ impl Engine<'_> {
                 self.children.stop();
                 until = None;
             }
+        }
+        if service.is_watchdog() && !outcome.reload {
+            self.note_alive(mirrors, None);
         }
         outcome
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::Utc;
 
+use super::batch::Batch;
 use super::moves::Moves;
 use super::places::Places;
 use super::queue::Changes;
@@ -14,7 +15,7 @@ use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
 use crate::dirty::DirtySet;
 use crate::rsync::outcome::Trouble;
-use crate::state::condition::Told;
+use crate::state::condition::{Counters, LastBatch, Told};
 use crate::state::record::Moment;
 use crate::tree::changed::Moved;
 
@@ -40,6 +41,10 @@ pub(super) struct Progress {
     pub(super) failing: BTreeMap<PathBuf, String>,
     /// What went wrong last, whether it is over or not.
     pub(super) last_error: Option<Told>,
+    /// What was done since the watch began.
+    pub(super) counters: Counters,
+    /// The last batch that was sent.
+    pub(super) last_batch: Option<LastBatch>,
     /// Failing paths that were named in the log already.
     pub(super) named: BTreeSet<PathBuf>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
@@ -123,6 +128,8 @@ impl Progress {
             retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
             failing: BTreeMap::new(),
             last_error: None,
+            counters: Counters::default(),
+            last_batch: None,
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
             turn: None,
@@ -153,6 +160,14 @@ impl Progress {
         self.last_error = Some(Told { why: why.to_owned(), at: Utc::now() });
     }
 
+    /// Notes what was sent.
+    pub(super) fn note_batch(&mut self, batch: &Batch) {
+        let Batch { tally, took, .. } = batch;
+        self.counters.tally.add(*tally);
+        let (seconds, changes, bytes) = (took.as_secs_f64(), tally.changes(), tally.bytes);
+        self.last_batch = Some(LastBatch { at: Utc::now(), seconds, changes, bytes });
+    }
+
     /// What was sent has arrived. Unless more waits for the end of a pass, the mirror has now what the source had, but for
     /// what fails.
     pub(super) fn settled(&mut self) {
@@ -165,6 +180,7 @@ impl Progress {
     /// What failed, for one more attempt.
     pub(super) fn take_retry(&mut self) -> DirtySet {
         self.retry_at = None;
+        self.counters.retries += 1;
         self.failing.clear();
         self.retry.take()
     }

@@ -22,6 +22,7 @@ use crate::config::settings::Watch;
 use crate::executor::{Executor, Mode, Tally};
 use crate::exit::Exit;
 use crate::guard::EmptySource;
+use crate::metrics::Textfiles;
 use crate::mirror::Mirror;
 use crate::report::text::count;
 use crate::rsync::children::Children;
@@ -62,6 +63,8 @@ pub(super) struct Worker<'a> {
     pub(super) on_item: fn(&Mirror, Change, &Path),
     /// Told about each batch that was sent.
     pub(super) on_batch: fn(&Mirror, &Batch),
+    /// Where figures for monitoring go.
+    pub(super) metrics: &'a Textfiles,
     /// What was written down last.
     pub(super) published: Published,
 }
@@ -92,7 +95,7 @@ impl Worker<'_> {
         if self.queue.pending() == 0 && progress.trouble.is_none() {
             self.stamp(&mut progress, Instant::now());
         }
-        self.publish(&progress, 0);
+        self.publish_end(&progress);
         let exit = self.end(&progress);
         self.lock.filter(|_| !progress.cut_off).into_iter().for_each(Lock::end);
         exit
@@ -234,8 +237,9 @@ impl Worker<'_> {
     }
 
     /// Tells what was sent since `begun`.
-    fn tell(&self, occasion: Occasion, tally: Tally, begun: Instant) {
+    fn tell(&self, progress: &mut Progress, occasion: Occasion, tally: Tally, begun: Instant) {
         let (mirror, batch) = (self.executor.mirror(), Batch::done(occasion, tally, begun));
+        progress.note_batch(&batch);
         info!("{mirror}: {batch}");
         (self.on_batch)(mirror, &batch);
     }

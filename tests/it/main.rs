@@ -21,6 +21,7 @@ mod history;
 mod hooks;
 mod import;
 mod logging;
+mod metrics;
 mod mounts;
 mod parallel;
 mod progress;

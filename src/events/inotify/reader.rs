@@ -98,6 +98,7 @@ impl Inotify<'_> {
             if reading.ended.is_some() {
                 return Ok(());
             }
+            self.scene.sink.watches(self.tree().watched());
             self.scene.sink.delivered(now);
             if let Some(moment) = moment {
                 self.horizon.reached(moment.clone());

@@ -35,18 +35,21 @@ impl Worker<'_> {
             progress.kept_out = lock.as_ref().err().is_some_and(|failure| failure.exit == Exit::Locked);
             if lock.is_err() || content.is_err() || !self.root_is_watched() {
                 if !std::mem::replace(&mut waiting_told, true) {
-                    match (&lock, &content) {
-                        (Err(_), _) if progress.kept_out => {
+                    match &lock {
+                        Err(_) if progress.kept_out => {
                             info!("{mirror}: a pass is running; waiting for its end, before everything is compared");
                         }
-                        (Err(failure), _) | (Ok(_), Err(failure)) => {
+                        Err(failure) => {
                             error!("{}", failure.message);
                             progress.note_error(&failure.message);
                         }
-                        (Ok(_), Ok(())) => {}
+                        Ok(_) => {}
                     }
                 }
                 lock.into_iter().for_each(Lock::end);
+                if let Err(failure) = content {
+                    Self::refused(progress, failure);
+                }
                 self.publish(progress, 0);
                 if !self.waits(&mut end, LOOK_AGAIN) {
                     return;
@@ -80,7 +83,8 @@ impl Worker<'_> {
             if self.executor.mode() == Mode::Real {
                 passed.remember(self.state, mirror, Shard::WHOLE);
                 let summary = Summary::new(mirror, passed.outcome.clone(), passed.tally, begun.elapsed());
-                if let Err(e) = Passes::add(self.state, mirror, &summary.ended(reached)) {
+                let tell = |passes: &Passes| self.metrics.passes(&mirror.to_string(), passes);
+                if let Err(e) = Passes::add(self.state, mirror, &summary.ended(reached), tell) {
                     warn!("{mirror}: how the comparison ended cannot be written down: {e}");
                 }
             }
@@ -113,7 +117,7 @@ impl Worker<'_> {
             }
             if progress.caught_up() {
                 self.succeeded(progress);
-                self.tell(Occasion::CatchUp, tally, begun);
+                self.tell(progress, Occasion::CatchUp, tally, begun);
             } else {
                 self.publish(progress, 0);
                 // The lock is free by now: while this waits, others may find out for themselves what is wrong.

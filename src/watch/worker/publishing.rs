@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use log::warn;
 
 use super::super::progress::Progress;
 use super::Worker;
 use crate::executor::Mode;
 use crate::exit::Exit;
-use crate::state::condition::{Activity, Condition, FailingPath, MOST_NAMED};
+use crate::state::condition::{Activity, Condition, Counters, FailingPath, MOST_NAMED};
+use crate::state::record::Record;
+use crate::tree::shard::Shard;
 
 /// How often numbers alone are a reason to write.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -38,20 +40,55 @@ impl Published {
 impl Worker<'_> {
     /// Writes down how the mirror does, when that is not what was written last. `sending`: how many paths are on their way.
     pub(super) fn publish(&mut self, progress: &Progress, sending: usize) {
-        if self.executor.mode() == Mode::DryRun {
-            return;
-        }
-        let mirror = self.executor.mirror();
         let activity = match &progress.trouble {
             Some(trouble) if trouble.exit == Exit::Refused => Activity::Refused,
             Some(_) => Activity::BackingOff,
             None if !progress.caught_up() => Activity::CatchingUp,
             None => Activity::Live,
         };
+        self.publish_as(activity, progress, sending);
+    }
+
+    /// Writes down that the watch of the mirror has ended.
+    pub(super) fn publish_end(&mut self, progress: &Progress) {
+        // How far it was is a matter of what it did until then.
+        self.publish(progress, 0);
+        self.publish_as(Activity::Ended, progress, 0);
+    }
+
+    fn publish_as(&mut self, activity: Activity, progress: &Progress, sending: usize) {
+        if self.executor.mode() == Mode::DryRun {
+            return;
+        }
+        let mirror = self.executor.mirror();
         let last = self.published.0.as_ref().map(|(last, _)| last);
         let pending = self.queue.pending() + progress.again.len() + sending;
         let failing = progress.failing.iter().take(MOST_NAMED);
         let settled = activity == Activity::Live && pending == 0 && progress.failing.is_empty();
+        if settled {
+            self.queue.settle();
+        }
+        let now = Utc::now();
+        let behind = |last: &Condition| match (activity, last.behind_since) {
+            // What has ended is as far as it was.
+            (Activity::Ended, behind) => behind,
+            (_, Some(behind)) => Some(behind),
+            // Until the first change that has not arrived, everything has.
+            (_, None) => Some(
+                self.queue
+                    .unsettled_for()
+                    .and_then(|time| TimeDelta::from_std(time).ok())
+                    .map_or(now, |time| now - time),
+            ),
+        };
+        let stamp = || Record::load(self.state, mirror, Shard::WHOLE).map_or(now, |record| record.stamp.time);
+        let behind_since = if settled { None } else { last.map_or_else(|| Some(stamp()), behind) };
+        let arrived = match last.and_then(|last| last.arrived) {
+            _ if settled => Some(now),
+            // Before this watch was up to date for the first time, the stamp tells.
+            None => None,
+            Some(arrived) => Some(behind_since.unwrap_or(arrived)),
+        };
         let condition = Condition {
             activity,
             since: last.filter(|last| last.activity == activity).map_or_else(Utc::now, |last| last.since),
@@ -62,12 +99,21 @@ impl Worker<'_> {
                 .map(|(path, why)| FailingPath { path: path.clone().into_os_string(), why: why.clone() })
                 .collect(),
             last_error: progress.last_error.clone(),
-            arrived: if settled { Some(Utc::now()) } else { last.and_then(|last| last.arrived) },
+            arrived,
+            behind_since,
             batches: progress.sent,
+            last_batch: progress.last_batch,
+            counters: Counters {
+                overflows: self.queue.overflows(),
+                unwritten: self.metrics.failures(),
+                ..progress.counters
+            },
+            inotify_watches: self.queue.watches(),
         };
         if !self.published.is_old(&condition) {
             return;
         }
+        self.metrics.watching(&mirror.to_string(), &condition);
         if let Err(e) = condition.save(self.state, mirror) {
             warn!("{mirror}: how it does cannot be written down: {e}");
         }

@@ -28,6 +28,7 @@ impl Worker<'_> {
         let trouble = Trouble { exit: failure.exit, why: failure.message };
         if progress.trouble.as_ref() != Some(&trouble) {
             error!("{}", trouble.why);
+            progress.counters.errors += 1;
         }
         progress.note_error(&trouble.why);
         progress.hold = Some(Instant::now() + LOOK_AGAIN);
@@ -45,6 +46,7 @@ impl Worker<'_> {
         let wait = backoff.after_failure().max(settled);
         progress.hold = Some(Instant::now() + wait);
         progress.failures += 1;
+        progress.counters.errors += 1;
         let line =
             format!("{}: {} (trying again in {:.0} s)", self.executor.mirror(), trouble.why, wait.as_secs_f64().ceil());
         if progress.trouble.as_ref() == Some(&trouble) {
@@ -119,6 +121,7 @@ impl Worker<'_> {
             let why = failing.unattributed.first().cloned().unwrap_or_default();
             progress.failing.insert(PathBuf::new(), why);
         }
+        progress.counters.errors += failing.len() as u64;
         if let Some((path, why)) = failing.paths.iter().next() {
             progress.note_error(&format!("{}: {why}", text::path(path)));
         }

@@ -1,0 +1,145 @@
+//! The files: where they are, how they are written, and what is said when they cannot be.
+
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use log::{info, warn};
+use tempfile::Builder;
+
+use super::exposition::{Page, timestamp};
+use super::families::ALIVE;
+use super::history::{self, Known};
+use super::passes::{self, Names};
+use super::watching;
+use crate::config::settings::Metrics;
+use crate::mirror::file_name;
+use crate::report::text::{count, escaped};
+use crate::state::condition::Condition;
+use crate::state::passes::Passes;
+
+/// Whom figures are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The name of the source.
+    pub source: String,
+    /// The endpoint.
+    pub endpoint: String,
+    file: String,
+}
+
+impl Subject {
+    /// A mirror by its name, `NAME@ENDPOINT`.
+    #[must_use]
+    pub fn of(mirror: &str) -> Subject {
+        let (source, endpoint) = mirror.split_once('@').unwrap_or((mirror, ""));
+        // No control character reaches a dashboard, or the terminal of somebody who reads the file.
+        let [source, endpoint] = [source, endpoint].map(|part| escaped(part.as_bytes()));
+        Subject { source, endpoint, file: file_name(mirror) }
+    }
+
+    /// What tells its samples apart from those of others.
+    #[must_use]
+    pub fn labels(&self) -> [(&'static str, &str); 2] {
+        [("source", &self.source), ("endpoint", &self.endpoint)]
+    }
+}
+
+/// Writes the files, where they are wanted. Nothing that goes wrong here stops anything else: it is said once, and counted.
+#[derive(Debug)]
+pub struct Textfiles {
+    dir: Option<PathBuf>,
+    names: Names,
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Failures in all.
+    failures: u64,
+    /// Those since it worked last.
+    in_a_row: usize,
+}
+
+impl Textfiles {
+    /// As the configuration says.
+    #[must_use]
+    pub fn new(settings: &Metrics) -> Textfiles {
+        let names = if settings.legacy_names { Names::Both } else { Names::Ours };
+        Textfiles { dir: settings.textfile_dir.clone(), names, trouble: Mutex::default() }
+    }
+
+    /// What the passes over a mirror came to.
+    pub fn passes(&self, mirror: &str, passes: &Passes) {
+        let subject = Subject::of(mirror);
+        if let Some(page) = passes::page(&subject, passes, self.names) {
+            self.write(&subject, "pass", &page);
+        }
+    }
+
+    /// How the watch of a mirror does.
+    pub fn watching(&self, mirror: &str, condition: &Condition) {
+        let subject = Subject::of(mirror);
+        self.write(&subject, "watch", &watching::page(&subject, condition));
+    }
+
+    /// That the watch of a mirror was alive then; nothing after its end.
+    pub fn alive(&self, mirror: &str, at: Option<DateTime<Utc>>) {
+        let subject = Subject::of(mirror);
+        let mut page = Page::default();
+        page.add(&ALIVE, &subject.labels(), timestamp(at));
+        self.write(&subject, "alive", &page);
+    }
+
+    /// What is known of the history of a mirror.
+    pub fn history(&self, mirror: &str, known: &Known) {
+        let subject = Subject::of(mirror);
+        self.write(&subject, "history", &history::page(&subject, known, Utc::now()));
+    }
+
+    /// How often a file could not be written.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).failures
+    }
+
+    fn write(&self, subject: &Subject, kind: &str, page: &Page) {
+        let Some(dir) = &self.dir else { return };
+        let name = format!("sersync_{}.{kind}.prom", subject.file);
+        let written = replace(dir, &name, &page.text());
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match written {
+            Ok(()) if trouble.in_a_row > 0 => {
+                info!("metrics are written again after {}", count(trouble.in_a_row, "failed attempt"));
+                trouble.in_a_row = 0;
+            }
+            Ok(()) => {}
+            Err(e) => {
+                if trouble.in_a_row == 0 {
+                    let place = escaped(dir.as_os_str().as_encoded_bytes());
+                    warn!(
+                        "metrics cannot be written to `textfile-dir` in [metrics] ({place}): {e}; mirroring goes on \
+                         without them"
+                    );
+                }
+                trouble.in_a_row += 1;
+                trouble.failures += 1;
+            }
+        }
+    }
+}
+
+/// Puts a file in the place of the one before. Whoever reads at the same time sees one of the two as a whole; until it is
+/// complete, its name is none that `node_exporter` looks at.
+fn replace(dir: &Path, name: &str, text: &str) -> io::Result<()> {
+    let mode = Permissions::from_mode(0o644);
+    let mut file = Builder::new().prefix(".sersync_").suffix(".new").permissions(mode.clone()).tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    // The umask has had its say.
+    file.as_file().set_permissions(mode)?;
+    file.persist(dir.join(name)).map_err(|e| e.error)?;
+    Ok(())
+}
