@@ -51,6 +51,9 @@ install: ## Install the program, manual and completions (DESTDIR=, PREFIX=/usr/l
 	$(INSTALL) -D -m 644 completions/_sersync $(share)/zsh/site-functions/_sersync
 	$(INSTALL) -D -m 644 completions/sersync.fish $(share)/fish/vendor_completions.d/sersync.fish
 	$(INSTALL) -D -m 644 src/config/example.toml $(share)/doc/sersync/examples/sersync.toml
+	$(INSTALL) -D -m 644 packaging/logrotate/sersync $(share)/doc/sersync/examples/logrotate/sersync
+	$(INSTALL) -D -m 644 packaging/prometheus/rules.yml $(share)/doc/sersync/examples/prometheus/rules.yml
+	$(INSTALL) -D -m 644 packaging/grafana/sersync.json $(share)/doc/sersync/examples/grafana/sersync.json
 
 clean: ## Remove what was built
 	$(CARGO) clean

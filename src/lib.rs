@@ -19,6 +19,7 @@ pub mod hooks;
 pub mod meter;
 pub mod metrics;
 pub mod mirror;
+pub mod notify;
 pub mod pass;
 pub mod prune;
 pub mod report;

@@ -48,7 +48,9 @@ fn over_rsync(cli: &Cli, args: &PruneHistoryArgs, mode: Mode) -> Result<End> {
     let mut reports =
         at_once::all(&setup.mirrors, &children, timeout, TOO_LATE, |mirror| prune::run(mirror, &children, terms));
     reports.sort_by(|a, b| a.summary.mirror.cmp(&b.summary.mirror));
-    reports.iter().for_each(|report| report.note(&setup.metrics));
+    for report in &reports {
+        report.note(&setup.metrics);
+    }
     finish(&reports, args, children.signal())
 }
 
@@ -72,7 +74,11 @@ fn on_this_host(cli: &Cli, args: &PruneHistoryArgs, root: &Path, mode: Mode) -> 
     // Nobody here can tell whether something is being mirrored. Within a day, the newest bucket may be in use.
     let policy = Policy { keep_days, resolution, in_use: keep_days == 0 };
     let reports = local::run(&args.selection.sources, local::Terms { root, policy, max_size, mode, stop: &stop })?;
-    metrics.iter().for_each(|metrics| reports.iter().for_each(|report| report.note(metrics)));
+    if let Some(metrics) = metrics {
+        for report in &reports {
+            report.note(&metrics);
+        }
+    }
     finish(&reports, args, ended_by.load(Ordering::Relaxed))
 }
 

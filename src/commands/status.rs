@@ -1,11 +1,12 @@
 //! `status`: what is mirrored, what is late and why, as far as it is written down on this host.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, Local, TimeDelta, Utc};
+use rustix::termios::tcgetwinsize;
 use serde_json::{Value, json};
 
 use super::setup;
@@ -13,11 +14,12 @@ use crate::cli::{Cli, StatusArgs};
 use crate::exit::Exit;
 use crate::history::retention::rough;
 use crate::mirror::Mirror;
+use crate::report;
+use crate::report::json::{Object, with_path};
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes, count, escaped};
-use crate::report::{self, json::with_path};
 use crate::state::StateDir;
-use crate::state::condition::{Condition, FailingPath};
+use crate::state::condition::{Condition, Counters, FailingPath};
 use crate::state::lock::{self, Kind};
 use crate::state::passes::{Ended, Passes};
 use crate::state::record::Record;
@@ -26,8 +28,10 @@ use crate::tree::shard::Shard;
 
 /// How often it is shown again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Wipes a terminal, and begins at its top.
-const WIPE: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+/// Begins at the top of a terminal; the rest of a line, and what is below the last one.
+const TOP: &str = "\u{1b}[H";
+const REST_OF_LINE: &str = "\u{1b}[K";
+const REST_OF_SCREEN: &str = "\u{1b}[J";
 
 pub(super) fn run(cli: &Cli, args: &StatusArgs) -> Result<Exit> {
     let (_, mirrors) = setup::select(cli, &args.selection)?;
@@ -44,10 +48,27 @@ pub(super) fn run(cli: &Cli, args: &StatusArgs) -> Result<Exit> {
             let well = judged.iter().all(|(_, _, standing)| standing.wrong.is_empty());
             return Ok(if well { Exit::Done } else { Exit::Partial });
         }
-        let before = if io::stdout().is_terminal() { WIPE } else { "" };
-        report::print(&format!("{before}{}\n{text}\n", Local::now().format("%Y-%m-%d %H:%M:%S")))?;
+        let text = format!("{}\n{text}", Local::now().format("%Y-%m-%d %H:%M:%S"));
+        let shown = if io::stdout().is_terminal() { on_screen(&text) } else { text + "\n" };
+        if io::stdout().write_all(shown.as_bytes()).and_then(|()| io::stdout().flush()).is_err() {
+            // Nobody is looking any more.
+            return Ok(Exit::Done);
+        }
         thread::sleep(AGAIN);
     }
+}
+
+/// The text over what the screen showed before: nothing flickers, and nothing that scrolled away before is lost. What does not
+/// fit is counted.
+fn on_screen(text: &str) -> String {
+    let rows = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
+    let room = if rows > 2 { rows - 2 } else { usize::MAX };
+    let mut lines: Vec<String> = text.lines().take(room).map(|line| format!("{line}{REST_OF_LINE}\n")).collect();
+    let more = text.lines().count() - lines.len();
+    if more > 0 {
+        lines.push(format!("... and {}{REST_OF_LINE}\n", count(more, "more line")));
+    }
+    format!("{TOP}{}{REST_OF_SCREEN}", lines.concat())
 }
 
 /// All that is written down about a mirror. What cannot be read is said, and the rest is shown.
@@ -123,6 +144,92 @@ fn passed(since: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
     (now - since).max(TimeDelta::zero())
 }
 
+/// The object of a mirror.
+pub(crate) static OBJECT: Object = Object {
+    kind: "mirror",
+    printed: "one for each mirror",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        (
+            "state",
+            "what is being done: live, degraded, catching up, backing off, refused, full-sync is running, or not running",
+        ),
+        ("since", "since when the watch is in that state; null without one"),
+        ("lag_seconds", "for how long something has not arrived; null when the mirror was never complete"),
+        ("behind_since", "since when, as far as a watch knows; null when everything has arrived"),
+        ("pending", "paths that are still to be sent"),
+        ("failing", "how many paths fail"),
+        ("failing_paths", "the first thousand of them, a list; null without a watch"),
+        ("degraded", "why not every change is noticed at once; null when it is"),
+        ("inotify_watches", "directories that have an inotify watch; null without a watch"),
+        ("last_batch", "the last batch of changes; null before the first one"),
+        ("since_start", "what the watch has done since it began; null without one"),
+        ("error", "what went wrong last and matters still; null when nothing does"),
+        ("wrong", "what is not well, a list of sentences"),
+        ("well", "whether that list is empty"),
+        ("last_pass", "the last pass, good or not; null when there was none. The next two are like it"),
+        ("last_good_pass", "the last pass that did all it was to do"),
+        ("last_full_pass", "the last pass that compared everything"),
+        ("now", "when all this was so"),
+    ],
+    sometimes: &[
+        ("failing_paths[].path", "which path"),
+        ("failing_paths[].path_hex", "when that is not UTF-8: its bytes as hexadecimal digits"),
+        ("failing_paths[].why", "why it fails"),
+        ("last_batch.at", "when it was done"),
+        ("last_batch.seconds", "how long it took"),
+        ("last_batch.changes", "entries that it created, updated or deleted"),
+        ("last_batch.bytes", "the size of the files that it sent"),
+        ("error.why", "what was said"),
+        ("error.at", "when"),
+        ("since_start.batches", "batches that were sent"),
+        ("since_start.created", "entries that were made"),
+        ("since_start.updated", "entries whose content was sent"),
+        ("since_start.deleted", "entries that were deleted"),
+        ("since_start.attributes", "entries of which only attributes changed"),
+        ("since_start.bytes", "the size of the files that were sent"),
+        ("since_start.sent", "bytes that went over the wire"),
+        ("since_start.rsync_runs", "rsync processes"),
+        ("since_start.errors", "attempts that failed as a whole, and paths that failed in others"),
+        ("since_start.retries", "further attempts at what had failed"),
+        ("since_start.overflows", "how often the queue of the kernel was too short"),
+        ("since_start.unwritten_metrics", "how often metrics could not be written"),
+        ("last_pass.at", "when it ended"),
+        ("last_pass.seconds", "how long it took"),
+        ("last_pass.reached", "how much it looked at: everything, changed, or an object with the shard"),
+        ("last_pass.reached.shard", "the shard, as K/N"),
+        ("last_pass.exit", "the exit code that this mirror alone gave"),
+        ("last_pass.error", "why it failed; null when it did not"),
+        ("last_pass.failing", "how many paths failed"),
+        ("last_pass.created", "entries that were made"),
+        ("last_pass.updated", "entries whose content was sent"),
+        ("last_pass.deleted", "entries that were deleted"),
+        ("last_pass.attributes", "entries of which only attributes changed"),
+        ("last_pass.bytes", "the size of the files that were sent"),
+        ("last_pass.sent", "bytes that went over the wire"),
+        ("last_pass.rsync-runs", "how many rsync processes it took"),
+    ],
+};
+
+/// What a watch has done since it began.
+fn since_start(condition: &Condition) -> Value {
+    let Counters { tally, errors, retries, overflows, unwritten } = condition.counters;
+    json!({
+        "batches": condition.batches,
+        "created": tally.created,
+        "updated": tally.updated,
+        "deleted": tally.deleted,
+        "attributes": tally.attributes,
+        "bytes": tally.bytes,
+        "sent": tally.sent,
+        "rsync_runs": tally.runs,
+        "errors": errors,
+        "retries": retries,
+        "overflows": overflows,
+        "unwritten_metrics": unwritten,
+    })
+}
+
 fn objects(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>) -> String {
     let object = |(mirror, known, standing): &(&Mirror, &Known, Standing)| {
         let failing = |path: &FailingPath| with_path(json!({ "why": path.why }), &path.path());
@@ -137,6 +244,10 @@ fn objects(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>) -> String
             "failing": standing.failing,
             "failing_paths": condition.map(|it| it.failing_paths.iter().map(failing).collect::<Vec<Value>>()),
             "degraded": condition.and_then(|condition| condition.degraded.clone()),
+            "behind_since": condition.and_then(|condition| condition.behind_since),
+            "last_batch": condition.and_then(|condition| condition.last_batch),
+            "inotify_watches": condition.map(|condition| condition.inotify_watches),
+            "since_start": condition.map(since_start),
             "error": standing.error.as_ref().map(|error| json!({ "why": error.why, "at": error.at })),
             "wrong": standing.wrong,
             "well": standing.wrong.is_empty(),

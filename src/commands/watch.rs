@@ -2,29 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use log::{debug, error, warn};
+use indicatif::HumanDuration;
+use log::{Level, debug, error, log_enabled, warn};
 
 use super::End;
 use super::setup::{self, Setup};
 use crate::cli::{Cli, WatchArgs};
 use crate::config::settings::Start;
-use crate::executor::Mode;
+use crate::executor::{Mode, Tally};
 use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
+use crate::hooks::{Hooks, Over};
 use crate::mirror::Mirror;
-use crate::report::{self, json, text};
+use crate::notify::Notifier;
+use crate::report::logger::PATHS;
+use crate::report::progress::{Bars, Conditions};
+use crate::report::{self, json, screen, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::signals::{self, Hangup};
+use crate::state::condition::Condition;
 use crate::state::lock::{Kind, Lock};
+use crate::state::notices::Work;
 use crate::state::record::Record;
 use crate::watch::{Bounds, Engine, News};
 
@@ -50,9 +58,14 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             let _ = tell.send(News::Signal(signal));
         }
     };
+    let hooks = Arc::new(Hooks::default());
     let at_once = {
-        let children = Arc::clone(&children);
-        move || children.stop()
+        let (children, hooks) = (Arc::clone(&children), Arc::clone(&hooks));
+        move || {
+            screen::end();
+            children.stop();
+            hooks.kill();
+        }
     };
     let on_hangup = {
         let tell = tell.clone();
@@ -71,6 +84,9 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             _ => End::Exit(Exit::merge(exits)),
         });
     }
+    let lists = mode == Mode::DryRun;
+    let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists });
+    let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
     let engine = Engine {
         settings: &setup.settings,
         state: &setup.state,
@@ -89,19 +105,56 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             Mode::Real => log_item,
         },
         metrics: &setup.metrics,
+        notifier: &notifier,
+        bars: &bars,
         may_reload: &|| may_reload(cli, args),
         on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
     };
+    let watched: Vec<Mirror> = mirrors.iter().map(|(mirror, _)| mirror.clone()).collect();
+    let begun = Instant::now();
     let outcome = engine.run(mirrors, &news, &tell)?;
+    drop(bars);
+    if outcome.reload {
+        // It is the next one's turn to tell.
+        hooks.stop(Over::Everything);
+    }
+    notifier.finish();
     if outcome.reload {
         return Err(begin_anew());
     }
     exits.extend(&outcome.exits);
+    if mode == Mode::Real && !args.json && io::stdout().is_terminal() && log_enabled!(Level::Warn) {
+        for mirror in &watched {
+            print(&summary(&setup, mirror, begun.elapsed()));
+        }
+    }
     Ok(match (outcome.signal, Exit::merge(exits)) {
         (Some(signal), Exit::Done) => End::Signal(signal),
         // What was left undone is more important than why it ended.
         (_, exit) => End::Exit(exit),
     })
+}
+
+/// What a watch has done for a mirror, in a line.
+fn summary(setup: &Setup, mirror: &Mirror, took: Duration) -> String {
+    let name = text::escaped(mirror.to_string().as_bytes());
+    let condition = match Condition::load(&setup.state, mirror) {
+        Ok(condition) => condition,
+        Err(e) => return format!("{name}: what was done is not known: {e}"),
+    };
+    let Some(Condition { batches, counters, pending, failing, .. }) = condition else {
+        return format!("{name}: nothing was done");
+    };
+    let Tally { created, updated, deleted, bytes, .. } = counters.tally;
+    let time = HumanDuration(Duration::from_secs(took.as_secs()));
+    let batches = text::count(usize::try_from(batches).unwrap_or(usize::MAX), "batch");
+    let left = match (pending, failing) {
+        (0, 0) => String::new(),
+        (pending, 0) => format!(", {} NOT SENT", text::count(pending, "path")),
+        (_, failing) => format!(", {} FAILED", text::count(failing, "path")),
+    };
+    let bytes = text::bytes(bytes);
+    format!("{name}: {batches}: {created} created, {updated} updated, {deleted} deleted, {bytes} in {time}{left}")
 }
 
 /// Whether the configuration can be read again and is good.
@@ -176,7 +229,7 @@ fn told(failure: &Failure) -> Exit {
 }
 
 fn log_item(mirror: &Mirror, change: Change, path: &Path) {
-    debug!("{mirror}: {} {}", change.word(), text::path(path));
+    debug!(target: PATHS, "{mirror}: {} {}", change.word(), text::path(path));
 }
 
 fn list(mirror: &Mirror, change: Change, path: &Path) {

@@ -43,7 +43,9 @@ pub fn page(subject: &Subject, known: &Known, now: DateTime<Utc>) -> Page {
         (&f::HISTORY_FREE, free.map(number)),
         (&f::HISTORY_DISK, all.map(number)),
     ] {
-        value.into_iter().for_each(|value| page.add(family, &subject.labels(), value));
+        if let Some(value) = value {
+            page.add(family, &subject.labels(), value);
+        }
     }
     page
 }

@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Local, Utc};
 use log::{info, warn};
 use tempfile::Builder;
 
@@ -17,6 +18,7 @@ use super::passes::{self, Names};
 use super::watching;
 use crate::config::settings::Metrics;
 use crate::mirror::file_name;
+use crate::report::fold::{Fold, Say};
 use crate::report::text::{count, escaped};
 use crate::state::condition::Condition;
 use crate::state::passes::Passes;
@@ -61,7 +63,7 @@ struct Trouble {
     /// Failures in all.
     failures: u64,
     /// Those since it worked last.
-    in_a_row: usize,
+    fold: Fold,
 }
 
 impl Textfiles {
@@ -111,23 +113,21 @@ impl Textfiles {
         let name = format!("sersync_{}.{kind}.prom", subject.file);
         let written = replace(dir, &name, &page.text());
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match written {
-            Ok(()) if trouble.in_a_row > 0 => {
-                info!("metrics are written again after {}", count(trouble.in_a_row, "failed attempt"));
-                trouble.in_a_row = 0;
-            }
-            Ok(()) => {}
-            Err(e) => {
-                if trouble.in_a_row == 0 {
-                    let place = escaped(dir.as_os_str().as_encoded_bytes());
-                    warn!(
-                        "metrics cannot be written to `textfile-dir` in [metrics] ({place}): {e}; mirroring goes on \
-                         without them"
-                    );
-                }
-                trouble.in_a_row += 1;
-                trouble.failures += 1;
-            }
+        let e = match written {
+            Ok(()) => match trouble.fold.worked() {
+                0 => return,
+                times => return info!("metrics are written again after {}", count(times, "failed attempt")),
+            },
+            Err(e) => e,
+        };
+        trouble.failures += 1;
+        let place = escaped(dir.as_os_str().as_encoded_bytes());
+        let line =
+            format!("metrics cannot be written to `textfile-dir` in [metrics] ({place}): {e}; mirroring goes on");
+        match trouble.fold.failed(&e.kind().to_string(), Instant::now(), Local::now()) {
+            Say::Reason => warn!("{line}"),
+            Say::Still(how) => warn!("{line}; {how}"),
+            Say::Nothing => {}
         }
     }
 }

@@ -13,13 +13,46 @@ use crate::history::retention::{Plan, Unit};
 use crate::metrics::Textfiles;
 use crate::metrics::history::{Disk, Known};
 use crate::mirror::Mirror;
-use crate::report::json::with_path;
-use crate::report::summary::Summary;
+use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::summary::{FAILING, Summary};
 use crate::report::text::{self, count};
 use crate::rsync::outcome::{Failing, Outcome};
 
 /// More foreign names than this are counted only.
 const NAMED: usize = 100;
+
+/// The object of a part of the history.
+pub static BUCKET: Object = Object {
+    kind: "bucket",
+    printed: "for each bucket, each day without buckets and each other name",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("action", "what becomes of it: remove, keep or leave (another name)"),
+        ("reason", "why"),
+        ("path", "where it is in the history"),
+    ],
+    sometimes: &[PATH_HEX],
+};
+
+/// The object of a history.
+pub static OBJECT: Object = Object {
+    kind: "mirror",
+    printed: "one for each mirror",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("exit", "the exit code that this mirror alone would give"),
+        ("error", "why it failed as a whole; null when it did not"),
+        ("dry_run", "whether nothing was changed"),
+        ("kept", "buckets and days that stay"),
+        ("removed", "buckets and days that are gone, or would be"),
+        ("left_alone", "other names"),
+        ("deleted", "entries in what was removed"),
+        ("rsync_runs", "how many rsync processes it took"),
+        ("seconds", "how long it took"),
+        ("failing", "what could not be removed, a list"),
+    ],
+    sometimes: &FAILING,
+};
 
 /// What came out for one history.
 #[derive(Debug)]

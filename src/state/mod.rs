@@ -6,6 +6,7 @@ pub mod journal;
 pub mod links;
 pub mod lock;
 mod note;
+pub mod notices;
 pub mod passes;
 pub mod record;
 

@@ -33,8 +33,11 @@ use crate::executor::{Executor, Mode};
 use crate::exit::{Exit, Failure};
 use crate::guard::EmptySource;
 use crate::history::keeper::Keeper;
+use crate::meter::Meter;
 use crate::metrics::Textfiles;
 use crate::mirror::Mirror;
+use crate::notify::Notifier;
+use crate::report::progress::{Bars, Place};
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
@@ -77,8 +80,12 @@ pub struct Engine<'a> {
     pub on_item: fn(&Mirror, Change, &Path),
     /// Told about each batch that was sent.
     pub on_batch: fn(&Mirror, &Batch),
+    /// The lines of the mirrors on the terminal.
+    pub bars: &'a Bars,
     /// Where figures for monitoring go.
     pub metrics: &'a Textfiles,
+    /// Tells whoever wants to know how the mirrors do.
+    pub notifier: &'a Notifier,
     /// Says whether the settings can be read again and are good; they are read by whoever begins anew.
     pub may_reload: &'a dyn Fn() -> bool,
 }
@@ -127,8 +134,10 @@ impl Engine<'_> {
     ) -> Result<Outcome> {
         let (mirrors, locks): (Vec<Mirror>, Vec<Option<Lock>>) = mirrors.into_iter().unzip();
         let queues: Vec<Arc<Queue>> = mirrors.iter().map(|_| Arc::new(Queue::new(&self.settings.watch))).collect();
-        let worker = |((mirror, queue), lock)| self.worker(mirror, queue, lock);
-        let workers: Vec<Worker<'_>> = mirrors.iter().zip(&queues).zip(locks).map(worker).collect::<Result<_, _>>()?;
+        let places: Vec<Place<'_>> = mirrors.iter().map(|mirror| self.bars.begin(mirror)).collect();
+        let worker = |(((mirror, queue), lock), place)| self.worker(mirror, queue, lock, Place::meter(place));
+        let parts = mirrors.iter().zip(&queues).zip(locks).zip(&places);
+        let workers: Vec<Worker<'_>> = parts.map(worker).collect::<Result<_, _>>()?;
         let sources = self.start_sources(&mirrors, &queues, tell)?;
         Ok(thread::scope(|scope| {
             for worker in workers {
@@ -142,14 +151,20 @@ impl Engine<'_> {
         }))
     }
 
-    fn worker<'a>(&'a self, mirror: &'a Mirror, queue: &Arc<Queue>, lock: Option<Lock>) -> Result<Worker<'a>, Failure> {
+    fn worker<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        queue: &Arc<Queue>,
+        lock: Option<Lock>,
+        meter: Option<&'a Meter>,
+    ) -> Result<Worker<'a>, Failure> {
         let history = match self.settings.history.keep_days {
             0 => Keeper::none(),
             _ => Keeper::new(self.state.clone(), self.settings.history.resolution),
         };
         let patterns = self.real_time_patterns(&mirror.source)?;
         Ok(Worker {
-            executor: Executor::new(mirror, self.children, self.mode, history),
+            executor: Executor::new(mirror, self.children, self.mode, history).metered(meter),
             children: self.children,
             queue: Arc::clone(queue),
             excludes: compiled(&patterns)?,
@@ -163,6 +178,7 @@ impl Engine<'_> {
             on_item: self.on_item,
             on_batch: self.on_batch,
             metrics: self.metrics,
+            notifier: self.notifier,
             published: Published::default(),
         })
     }
@@ -214,7 +230,9 @@ impl Engine<'_> {
 
     fn note_alive(&self, mirrors: &[Mirror], at: Option<DateTime<Utc>>) {
         if self.mode == Mode::Real {
-            mirrors.iter().for_each(|mirror| self.metrics.alive(&mirror.to_string(), at));
+            for mirror in mirrors {
+                self.metrics.alive(&mirror.to_string(), at);
+            }
         }
     }
 
@@ -238,7 +256,9 @@ impl Engine<'_> {
             }
             let tick = self.bounds.until_idle.map(|_| Instant::now() + TICK);
             self.alive(&mut service, mirrors);
-            if !outcome.wait(news, end.into_iter().chain(tick).chain(service.due()).min(), &mut service) {
+            self.notifier.beat();
+            let due = service.due().into_iter().chain(self.notifier.due());
+            if !outcome.wait(news, end.into_iter().chain(tick).chain(due).min(), &mut service) {
                 let idle = |limit| queues.iter().all(|queue| queue.idle_for().is_some_and(|idle| idle >= limit));
                 if end.is_some_and(|end| end <= Instant::now()) || self.bounds.until_idle.is_some_and(idle) {
                     break;

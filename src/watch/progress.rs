@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::Utc;
 
-use super::batch::Batch;
+use super::batch::{Batch, Occasion};
 use super::moves::Moves;
 use super::places::Places;
 use super::queue::Changes;
@@ -14,6 +14,7 @@ use super::suspects::Suspects;
 use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
 use crate::dirty::DirtySet;
+use crate::report::fold::Fold;
 use crate::rsync::outcome::Trouble;
 use crate::state::condition::{Counters, LastBatch, Told};
 use crate::state::record::Moment;
@@ -32,11 +33,13 @@ pub(super) struct Progress {
     pub(super) trouble: Option<Trouble>,
     pub(super) cure: Cure,
     pub(super) failures: usize,
+    /// The failures since it last worked, so that they are not said again and again.
+    pub(super) fold: Fold,
     /// Paths that failed while others went through; they are tried again by themselves.
     pub(super) retry: DirtySet,
     pub(super) retry_at: Option<Instant>,
-    /// What is being sent now are such paths.
-    pub(super) retrying: bool,
+    /// Why something is being sent now.
+    pub(super) occasion: Occasion,
     pub(super) retry_backoff: Backoff,
     pub(super) failing: BTreeMap<PathBuf, String>,
     /// What went wrong last, whether it is over or not.
@@ -122,9 +125,10 @@ impl Progress {
             trouble: None,
             cure: Cure::Time,
             failures: 0,
+            fold: Fold::default(),
             retry: set(),
             retry_at: None,
-            retrying: false,
+            occasion: Occasion::Changes,
             retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
             failing: BTreeMap::new(),
             last_error: None,

@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
 use crate::hooks::{Hooks, Moment};
 use crate::mirror::Mirror;
+use crate::notify::Notifier;
 use crate::report::summary::Summary;
 use crate::rsync::children::Children;
 use crate::state::lock::Lock;
@@ -29,6 +30,7 @@ pub(super) struct Sources<'a> {
     pub(super) args: &'a FullSyncArgs,
     pub(super) children: &'a Children,
     pub(super) hooks: &'a Hooks,
+    pub(super) notifier: &'a Notifier,
     /// Works on one mirror.
     pub(super) mirror: &'a (dyn Fn(&Mirror) -> Summary + Sync),
 }
@@ -83,7 +85,12 @@ impl Sources<'_> {
                     work.mirrors.iter().map(|mirror| self.noted(mirror, Summary::not_begun(mirror, &why))).collect(),
                 ),
             },
-            Task::Mirror(work, mirror) => (work, vec![self.noted(mirror, (self.mirror)(mirror))]),
+            Task::Mirror(work, mirror) => {
+                let summary = (self.mirror)(mirror);
+                // With hooks, it is only known what came of it when the last one has run.
+                let is_known = lock(&work.progress).lock.is_none();
+                (work, vec![if is_known { self.noted(mirror, summary) } else { summary }])
+            }
         };
         let mut progress = lock(&work.progress);
         progress.summaries.extend(results);
@@ -94,13 +101,21 @@ impl Sources<'_> {
         if let Some(lock) = lock {
             self.after(work.source, &mut summaries);
             lock.end();
+            let mirror = |name: &str| work.mirrors.iter().find(|mirror| mirror.to_string() == name);
+            let noted = |summary: Summary| match mirror(&summary.mirror) {
+                Some(mirror) => self.noted(mirror, summary),
+                None => summary,
+            };
+            summaries = summaries.into_iter().map(noted).collect();
         }
         queue.finished();
         summaries
     }
 
     fn noted(&self, mirror: &Mirror, summary: Summary) -> Summary {
-        note(self.setup, self.args, mirror, &summary);
+        // What a signal has ended is no failure that anybody has to be told of.
+        let notifier = (!self.hooks.are_over()).then_some(self.notifier);
+        note(self.setup, self.args, mirror, &summary, notifier);
         summary
     }
 

@@ -10,7 +10,7 @@ use super::super::progress::{Cure, Knowledge, Progress};
 use super::{LOOK_AGAIN, Worker};
 use crate::config::settings::Start;
 use crate::executor::Mode;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::guard;
 use crate::pass::{self, Extent, Passed, Patience, Terms};
 use crate::report::summary::Summary;
@@ -34,17 +34,10 @@ impl Worker<'_> {
             let content = guard::check_content(&mirror.source, self.empty);
             progress.kept_out = lock.as_ref().err().is_some_and(|failure| failure.exit == Exit::Locked);
             if lock.is_err() || content.is_err() || !self.root_is_watched() {
-                if !std::mem::replace(&mut waiting_told, true) {
-                    match &lock {
-                        Err(_) if progress.kept_out => {
-                            info!("{mirror}: a pass is running; waiting for its end, before everything is compared");
-                        }
-                        Err(failure) => {
-                            error!("{}", failure.message);
-                            progress.note_error(&failure.message);
-                        }
-                        Ok(_) => {}
-                    }
+                if !std::mem::replace(&mut waiting_told, true)
+                    && let Err(failure) = &lock
+                {
+                    self.tell_why_it_waits(progress, failure);
                 }
                 lock.into_iter().for_each(Lock::end);
                 if let Err(failure) = content {
@@ -129,6 +122,16 @@ impl Worker<'_> {
                 }
                 self.queue.set_busy(true);
             }
+        }
+    }
+
+    fn tell_why_it_waits(&self, progress: &mut Progress, failure: &Failure) {
+        if progress.kept_out {
+            let mirror = self.executor.mirror();
+            info!("{mirror}: a pass is running; waiting for its end, before everything is compared");
+        } else {
+            error!("{}", failure.message);
+            progress.note_error(&failure.message);
         }
     }
 

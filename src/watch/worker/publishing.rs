@@ -9,6 +9,8 @@ use super::super::progress::Progress;
 use super::Worker;
 use crate::executor::Mode;
 use crate::exit::Exit;
+use crate::meter::Following;
+use crate::notify::Health;
 use crate::state::condition::{Activity, Condition, Counters, FailingPath, MOST_NAMED};
 use crate::state::record::Record;
 use crate::tree::shard::Shard;
@@ -110,6 +112,12 @@ impl Worker<'_> {
             },
             inotify_watches: self.queue.watches(),
         };
+        if let Some(health) = health(&condition, progress) {
+            self.notifier.note(mirror, &health);
+        }
+        if let Some(meter) = self.executor.meter() {
+            meter.follow(following(&condition));
+        }
         if !self.published.is_old(&condition) {
             return;
         }
@@ -118,5 +126,38 @@ impl Worker<'_> {
             warn!("{mirror}: how it does cannot be written down: {e}");
         }
         self.published.0 = Some((condition, Instant::now()));
+    }
+}
+
+/// How the mirror does, if it is known by now.
+fn health(condition: &Condition, progress: &Progress) -> Option<Health> {
+    let told = condition.last_error.as_ref().map(|told| told.why.clone()).unwrap_or_default();
+    let paths = condition.failing;
+    match (&progress.trouble, condition.activity) {
+        (_, Activity::Ended) => None,
+        (Some(trouble), _) => Some(Health::Failing { why: trouble.why.clone(), exit: trouble.exit, paths }),
+        (None, Activity::Live) if paths == 0 => Some(Health::Well),
+        (None, Activity::Live) => Some(Health::Failing { why: told, exit: Exit::Partial, paths }),
+        (None, _) => None,
+    }
+}
+
+/// What a terminal shows of it.
+fn following(condition: &Condition) -> Following {
+    Following {
+        state: match condition.activity {
+            Activity::CatchingUp => "catching up",
+            Activity::Live if condition.degraded.is_some() => "degraded",
+            Activity::Live => "live",
+            Activity::BackingOff => "backing off",
+            Activity::Refused => "refused",
+            Activity::Ended => "ended",
+        },
+        pending: condition.pending,
+        failing: condition.failing,
+        changes: condition.counters.tally.changes(),
+        bytes: condition.counters.tally.bytes,
+        last: condition.last_batch.map(|batch| batch.at),
+        behind_since: condition.behind_since,
     }
 }

@@ -125,7 +125,7 @@ impl Worker<'_> {
             Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => return self.queue.put_back(batch),
         }
         progress.sent += 1;
-        self.tell(progress, Occasion::Changes, tally, begun);
+        self.tell(progress, progress.occasion, tally, begun);
     }
 
     /// Everything that rsync is run for to send a batch.
