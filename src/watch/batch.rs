@@ -110,7 +110,8 @@ impl fmt::Display for Batch {
         })?;
         let (sent, took) = (bytes(sent), self.took.as_secs_f64());
         write!(f, "{created} created, {updated} updated, {deleted} deleted, ")?;
-        if attributes > 0 {
+        // A directory changes with nearly everything else, so that alone is no news beside that.
+        if attributes > 0 && self.tally.changes() == 0 {
             write!(f, "{attributes} attributes, ")?;
         }
         write!(f, "{sent} sent in {took:.2} s")
