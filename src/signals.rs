@@ -5,10 +5,13 @@ mod mask;
 
 use std::fs::{self, File};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -33,8 +36,12 @@ pub fn install(
     let ignored = ignored();
     // It can only be opened where there is one.
     let has_terminal = File::open("/dev/tty").is_ok();
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_in(ignored, *signal)))?;
+    for signal in [SIGINT, SIGTERM] {
+        if !is_in(ignored, signal) {
+            flag::register_usize(signal, Arc::clone(&LAST), signal.unsigned_abs() as usize)?;
+        }
+    }
     mask::let_hangup_in();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
@@ -59,10 +66,26 @@ pub fn install(
     Ok(())
 }
 
-/// Keeps SIGHUP waiting until [`install`] is called, by this program or by the one that this process becomes.
-pub fn hold_back_hangup() {
+/// Before this process becomes another program: SIGHUP waits until that calls [`install`], and the others end it at once until
+/// then. Tells if one of those came before, which the other program would never hear of.
+#[must_use]
+pub fn hand_over() -> Option<i32> {
     mask::hold_back_hangup();
+    let ignored = ignored();
+    for signal in [SIGINT, SIGTERM].into_iter().filter(|signal| !is_in(ignored, *signal)) {
+        mask::let_it_end(signal);
+    }
+    // From here on none can come that is not seen.
+    i32::try_from(LAST.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
 }
+
+/// Whether a set of signals, as [`ignored`] has it, has this one.
+fn is_in(set: u64, signal: i32) -> bool {
+    set & (1 << (signal - 1)) != 0
+}
+
+/// The last signal that asked for the end, noted in the moment in which it arrives.
+static LAST: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
 /// The signals that whoever started this process wants ignored, as nohup does with SIGHUP; bit N-1 stands for signal N
 /// (`proc_pid_status(5)`).

@@ -24,6 +24,20 @@ pub struct Known {
     pub unreadable: Option<String>,
 }
 
+impl Known {
+    /// Whether it is nothing at all.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let Known { is_watched, is_passing, condition, passes, stamp, unreadable } = self;
+        !is_watched
+            && !is_passing
+            && condition.is_none()
+            && *passes == Passes::default()
+            && stamp.is_none()
+            && unreadable.is_none()
+    }
+}
+
 /// What is being done for a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {

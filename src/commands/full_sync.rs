@@ -72,7 +72,7 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     let show =
         log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn)) || args.writing.dry_run;
     Summary::log_all(&summaries);
-    notifier.finish();
+    notifier.finish(&hooks);
     for summary in &summaries {
         if args.json {
             report::print(&(summary.json() + "\n"))?;

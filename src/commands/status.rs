@@ -1,5 +1,6 @@
 //! `status`: what is mirrored, what is late and why, as far as it is written down on this host.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::thread;
 use std::time::Duration;
@@ -42,7 +43,12 @@ pub(super) fn run(cli: &Cli, args: &StatusArgs) -> Result<Exit> {
         let all: Vec<(&Mirror, Known)> = mirrors.iter().map(|mirror| (mirror, known(&state, mirror))).collect();
         let judged: Vec<(&Mirror, &Known, Standing)> =
             all.iter().map(|(mirror, known)| (*mirror, known, stand(known, now, max_lag))).collect();
-        let text = if args.json { objects(&judged, now) } else { page(&judged, now, args.failing) };
+        let mut text = if args.json { objects(&judged, now) } else { page(&judged, now, args.failing) };
+        if !args.json && all.iter().all(|(_, known)| known.is_nothing()) {
+            let place = text::path(state.path());
+            let _ =
+                writeln!(text, "Nothing is written down in {place}; --state-dir DIR names another state directory.");
+        }
         if !args.watch {
             report::print(&text)?;
             let well = judged.iter().all(|(_, _, standing)| standing.wrong.is_empty());

@@ -1,6 +1,6 @@
 //! `watch`: mirrors changes as they happen.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::env;
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
@@ -11,6 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use chrono::Utc;
 use indicatif::HumanDuration;
 use log::{Level, debug, error, log_enabled, warn};
 
@@ -23,14 +24,14 @@ use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
 use crate::hooks::{Hooks, Over};
 use crate::mirror::Mirror;
-use crate::notify::Notifier;
+use crate::notify::{Health, Notifier};
 use crate::report::logger::PATHS;
 use crate::report::progress::{Bars, Conditions};
 use crate::report::{self, json, screen, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::signals::{self, Hangup};
-use crate::state::condition::Condition;
+use crate::state::condition::{Activity, Condition, Counters, Told};
 use crate::state::lock::{Kind, Lock};
 use crate::state::notices::Work;
 use crate::state::record::Record;
@@ -77,8 +78,16 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     signals::install(Hangup::Calls(Box::new(on_hangup)), on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let (mirrors, mut exits) = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
+    let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
+    let (mirrors, failures) = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
+    let mut exits: Vec<Exit> = failures.iter().map(|(_, failure)| failure.exit).collect();
+    if mode == Mode::Real {
+        for (mirror, failure) in &failures {
+            not_begun(&setup, mirror, failure, &notifier);
+        }
+    }
     if mirrors.is_empty() {
+        notifier.finish(&hooks);
         return Ok(match news.try_recv() {
             Ok(News::Signal(signal)) => End::Signal(signal),
             _ => End::Exit(Exit::merge(exits)),
@@ -86,7 +95,6 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     }
     let lists = mode == Mode::DryRun;
     let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists });
-    let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
     let engine = Engine {
         settings: &setup.settings,
         state: &setup.state,
@@ -105,6 +113,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             Mode::Real => log_item,
         },
         metrics: &setup.metrics,
+        log_file: args.logging.log_file.as_deref(),
         notifier: &notifier,
         bars: &bars,
         may_reload: &|| may_reload(cli, args),
@@ -118,9 +127,10 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         // It is the next one's turn to tell.
         hooks.stop(Over::Everything);
     }
-    notifier.finish();
-    if outcome.reload {
-        return Err(begin_anew());
+    notifier.finish(&hooks);
+    // Who asks for the end meanwhile, gets it.
+    if outcome.reload && outcome.signal.is_none() {
+        return begin_anew();
     }
     exits.extend(&outcome.exits);
     if mode == Mode::Real && !args.json && io::stdout().is_terminal() && log_enabled!(Level::Warn) {
@@ -180,52 +190,81 @@ fn may_reload(cli: &Cli, args: &WatchArgs) -> bool {
 
 /// Becomes the same program anew, with the same arguments. Nothing is left of the settings, and what happens until everything
 /// is watched again is found from the stamp on.
-fn begin_anew() -> anyhow::Error {
+fn begin_anew() -> Result<End> {
     let mut args = env::args_os();
     let program = args.next().unwrap_or_else(|| "sersync".into());
     let mut command = process::Command::new(&program);
     command.args(args).env(RELOADED, "1");
-    signals::hold_back_hangup();
+    if let Some(signal) = signals::hand_over() {
+        return Ok(End::Signal(signal));
+    }
     let e = command.exec();
-    Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into()
+    Err(Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into())
 }
 
-/// The mirrors that may be worked on, with their locks; for the others, what they would exit with.
+/// The mirrors that may be worked on, with their locks, and those that may not, with the reason, which is said.
 fn admitted(
     setup: &Setup,
     args: &WatchArgs,
     mode: Mode,
     empty: EmptySource,
     give_up: &dyn Fn() -> bool,
-) -> (Vec<(Mirror, Option<Lock>)>, Vec<Exit>) {
-    let (mut mirrors, mut exits) = (Vec::new(), Vec::new());
+) -> (Vec<(Mirror, Option<Lock>)>, Vec<(Mirror, Failure)>) {
+    let (mut mirrors, mut failures) = (Vec::new(), Vec::new());
     // Whoever took the lock in the moment in which it was free ends sooner or later.
     let lock_wait = if env::var_os(RELOADED).is_some() { LONG } else { args.writing.lock_wait };
-    let mut guarded: BTreeMap<&str, Result<(), Exit>> = BTreeMap::new();
+    let mut told = BTreeSet::new();
     for mirror in &setup.mirrors {
         let source = &mirror.source;
-        let guard = *guarded
-            .entry(&source.name)
-            .or_insert_with(|| guard::check_source(source, empty).map_err(|failure| told(&failure)));
         let mounted = Record::was_mounted(&setup.state, mirror);
-        let guard = guard.and_then(|()| guard::check_mounted(source, mounted).map_err(|failure| told(&failure)));
+        let guard = guard::check_source(source, empty).and_then(|()| guard::check_mounted(source, mounted));
         let admitted = guard.and_then(|()| match mode {
             Mode::DryRun => Ok(None),
-            Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, lock_wait, give_up)
-                .map(Some)
-                .map_err(|failure| told(&failure)),
+            Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, lock_wait, give_up).map(Some),
         });
         match admitted {
             Ok(lock) => mirrors.push((mirror.clone(), lock)),
-            Err(exit) => exits.push(exit),
+            Err(failure) => {
+                // What is wrong with a source is said once for all its mirrors.
+                if told.insert(failure.message.clone()) {
+                    error!("{}", failure.message);
+                }
+                failures.push((mirror.clone(), failure));
+            }
         }
     }
-    (mirrors, exits)
+    (mirrors, failures)
 }
 
-fn told(failure: &Failure) -> Exit {
-    error!("{}", failure.message);
-    failure.exit
+/// Writes down, and tells whoever wants to know, that a mirror is not watched although it should be.
+fn not_begun(setup: &Setup, mirror: &Mirror, failure: &Failure, notifier: &Notifier) {
+    // Then another watch is at work.
+    if failure.exit == Exit::Locked {
+        return;
+    }
+    let why = failure.message.clone();
+    notifier.note(mirror, &Health::Failing { why: why.clone(), exit: failure.exit, paths: 0 });
+    let last = Condition::load(&setup.state, mirror).unwrap_or_default();
+    let now = Utc::now();
+    let condition = Condition {
+        activity: Activity::Refused,
+        since: now,
+        degraded: None,
+        pending: 0,
+        failing: 0,
+        failing_paths: Vec::new(),
+        last_error: Some(Told { why, at: now }),
+        arrived: last.as_ref().and_then(|last| last.arrived),
+        behind_since: last.as_ref().and_then(|last| last.behind_since.or(last.arrived)),
+        batches: 0,
+        last_batch: last.and_then(|last| last.last_batch),
+        counters: Counters::default(),
+        inotify_watches: 0,
+    };
+    setup.metrics.watching(&mirror.to_string(), &condition);
+    if let Err(e) = condition.save(&setup.state, mirror) {
+        warn!("{mirror}: that it is not watched cannot be written down: {e}");
+    }
 }
 
 fn log_item(mirror: &Mirror, change: Change, path: &Path) {

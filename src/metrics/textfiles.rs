@@ -1,5 +1,6 @@
 //! The files: where they are, how they are written, and what is said when they cannot be.
 
+use std::ffi::OsString;
 use std::fs::Permissions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -20,6 +21,7 @@ use crate::config::settings::Metrics;
 use crate::mirror::file_name;
 use crate::report::fold::{Fold, Say};
 use crate::report::text::{count, escaped};
+use crate::rsync::argv::pattern_for_names_in;
 use crate::state::condition::Condition;
 use crate::state::passes::Passes;
 
@@ -72,6 +74,17 @@ impl Textfiles {
     pub fn new(settings: &Metrics) -> Textfiles {
         let names = if settings.legacy_names { Names::Both } else { Names::Ours };
         Textfiles { dir: settings.textfile_dir.clone(), names, trouble: Mutex::default() }
+    }
+
+    /// Patterns for the files, where they are within a directory: whoever watches it would hear of each that is written, and
+    /// write another one for that.
+    #[must_use]
+    pub fn patterns_within(&self, dir: &Path) -> Vec<OsString> {
+        let own = self.dir.as_ref().and_then(|own| own.canonicalize().ok());
+        let inside = own.zip(dir.canonicalize().ok());
+        let inside = inside.and_then(|(own, dir)| own.strip_prefix(dir).ok().map(Path::to_owned));
+        let Some(inside) = inside else { return Vec::new() };
+        ["sersync_*.prom", ".sersync_*.new"].map(|names| pattern_for_names_in(&inside, names)).into()
     }
 
     /// What the passes over a mirror came to.

@@ -18,7 +18,7 @@ use log::{debug, warn};
 use self::rules::{News, Rules};
 use crate::config::settings::Notify;
 use crate::exit::Exit;
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, Over};
 use crate::mirror::Mirror;
 use crate::report::fold::{Fold, Say};
 use crate::state::StateDir;
@@ -26,6 +26,11 @@ use crate::state::notices::{Notices, Work};
 
 /// More than this does not wait to be told.
 const MOST_WAITING: usize = 256;
+
+/// At the end, those that wait have so many times the time of one of them.
+const MOST_TURNS: u32 = 2;
+/// How often it is looked whether they are done.
+const TICK: Duration = Duration::from_millis(20);
 
 /// How a mirror does, as far as somebody may want to hear of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,13 +162,19 @@ impl Notifier {
         }
     }
 
-    /// Waits until everybody has been told.
-    pub fn finish(self) {
-        if let Some((sender, thread)) = self.line {
-            drop(sender);
-            // That it panicked was said.
-            let _ = thread.join();
+    /// Waits until everybody has been told, but not for ever: what is left after a while is not told any more.
+    pub fn finish(self, hooks: &Hooks) {
+        let Some((sender, thread)) = self.line else { return };
+        drop(sender);
+        let deadline = Instant::now() + self.settings.timeout * MOST_TURNS;
+        while !thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(TICK);
         }
+        if !thread.is_finished() {
+            hooks.stop(Over::Everything);
+        }
+        // That it panicked was said.
+        let _ = thread.join();
     }
 
     fn send(

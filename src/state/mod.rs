@@ -58,6 +58,12 @@ impl StateDir {
         set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state"))).map(|dir| dir.join("sersync"))
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Where it is within a directory, if it is.
     #[must_use]
     pub fn within(&self, dir: &Path) -> Option<PathBuf> {

@@ -38,7 +38,7 @@ use crate::metrics::Textfiles;
 use crate::mirror::Mirror;
 use crate::notify::Notifier;
 use crate::report::progress::{Bars, Place};
-use crate::rsync::argv::pattern_for_directory;
+use crate::rsync::argv::{pattern_for, pattern_for_directory};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::state::StateDir;
@@ -84,6 +84,8 @@ pub struct Engine<'a> {
     pub bars: &'a Bars,
     /// Where figures for monitoring go.
     pub metrics: &'a Textfiles,
+    /// Where messages go, if they go to a file.
+    pub log_file: Option<&'a Path>,
     /// Tells whoever wants to know how the mirrors do.
     pub notifier: &'a Notifier,
     /// Says whether the settings can be read again and are good; they are read by whoever begins anew.
@@ -207,16 +209,23 @@ impl Engine<'_> {
         by_source.into_values().map(start).collect()
     }
 
-    /// What is left out in real time. Our own state directory is, should it lie inside the source: every batch changes
-    /// it, which would be a reason for the next batch.
+    /// What is left out in real time. So is what this program writes, should it lie inside the source: every batch changes it,
+    /// which would be a reason for the next batch.
     fn real_time_patterns(&self, source: &Source) -> Result<Vec<String>, Failure> {
         let mut patterns: Vec<String> = source.exclude.iter().chain(&source.watch_exclude).cloned().collect();
-        if let Some(inside) = self.state.within(&source.path) {
-            let pattern = pattern_for_directory(&inside).into_string().map_err(|_| {
-                let why = "the state directory lies inside the source under a name that is not UTF-8";
-                Failure::new(Exit::Failed, format!("source `{}`: {why}; give another by --state-dir DIR", source.name))
-            })?;
-            patterns.push(pattern);
+        let state = self.state.within(&source.path).map(|inside| pattern_for_directory(&inside));
+        let log = self.log_file.and_then(|file| {
+            let (file, source) = (file.canonicalize().ok()?, source.path.canonicalize().ok()?);
+            Some(pattern_for(file.strip_prefix(source).ok()?))
+        });
+        let own = [("state directory", state), ("log file", log)];
+        let own = own.into_iter().flat_map(|(what, pattern)| pattern.map(|pattern| (what, pattern)));
+        let metrics = self.metrics.patterns_within(&source.path).into_iter().map(|pattern| ("`textfile-dir`", pattern));
+        for (what, pattern) in own.chain(metrics) {
+            patterns.push(pattern.into_string().map_err(|_| {
+                let why = format!("the {what} lies inside the source under a name that is not UTF-8");
+                Failure::new(Exit::Failed, format!("source `{}`: {why}; choose another place for it", source.name))
+            })?);
         }
         Ok(patterns)
     }

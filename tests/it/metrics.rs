@@ -356,3 +356,41 @@ impl Drop for Mounted {
         let _ = Command::new("umount").arg(&self.0).status();
     }
 }
+
+#[test]
+fn what_it_writes_inside_the_source_does_not_keep_it_busy() {
+    let daemon = Rsyncd::builder().start();
+    let it = Stand::new(&[&daemon], "");
+    let inside = it.place.source().join("a [dir]");
+    fs::create_dir(&inside).unwrap();
+    let text = fs::read_to_string(&it.config).unwrap().replace(it.dir().to_str().unwrap(), inside.to_str().unwrap());
+    fs::write(&it.config, text).unwrap();
+    let log = inside.join("a log");
+    let run = |args: &[&str]| {
+        let watch = it.sersync("watch").args(&["-v", "--log-file"]).arg(&log);
+        watch.args(args).limit(LATER).run().code(0)
+    };
+    run(&["--until-idle", "300ms"]);
+    fs::write(it.place.source().join("f"), "other").unwrap();
+    fs::write(inside.join("sersync"), "is mirrored").unwrap();
+    run(&["--until-idle", "300ms"]);
+    assert!(
+        fs::read_dir(&inside).unwrap().any(|entry| entry.unwrap().path().extension().is_some_and(|it| it == "prom"))
+    );
+    let mirrored = daemon.module_path().join("name/a [dir]/sersync");
+    assert_eq!(fs::read_to_string(mirrored).unwrap(), "is mirrored");
+}
+
+#[test]
+fn a_watch_that_is_refused_in_the_beginning_is_refused_and_told() {
+    let daemon = Rsyncd::builder().start();
+    let it = Stand::new(&[&daemon], "[notify]\non-failure = ['/bin/sh', '-c', 'echo $SERSYNC_EXIT >DIR/told']\n");
+    let dir = it.place.dir.path().to_str().unwrap();
+    let text = fs::read_to_string(&it.config).unwrap().replace("DIR", dir);
+    fs::write(&it.config, text).unwrap();
+    fs::remove_file(it.place.source().join("f")).unwrap();
+    it.sersync("watch").run().code(4);
+    assert!(it.is_in_state("refused"));
+    assert_eq!(fs::read_to_string(it.place.dir.path().join("told")).unwrap(), "4\n");
+    it.assert_promtool_has_nothing_to_say();
+}

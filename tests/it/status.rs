@@ -48,7 +48,9 @@ impl Stand {
 fn what_was_never_mirrored_is_not_well_and_what_was_is() {
     let daemon = Rsyncd::builder().start();
     let it = Stand::new(&[&daemon]);
-    it.run(&["status"]).code(3).stdout_has("not running").stdout_has("it was never mirrored completely");
+    let nothing = format!("Nothing is written down in {}", it.place.dir.path().join("state").display());
+    let output = it.run(&["status"]).code(3).stdout_has("not running").stdout_has("it was never mirrored completely");
+    output.stdout_has(&nothing);
     it.run(&["full-sync"]).code(0);
     let output = it.run(&["status"]).code(0).stdout_has("2 paths and 1 B sent");
     assert!(!output.stdout.contains("behind"), "{output}");
