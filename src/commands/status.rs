@@ -1,5 +1,7 @@
 //! `status`: what is mirrored, what is late and why, as far as it is written down on this host.
 
+mod object;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::thread;
@@ -10,13 +12,14 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 use rustix::termios::tcgetwinsize;
 use serde_json::{Value, json};
 
+pub(crate) use self::object::OBJECT;
 use super::setup;
 use crate::cli::{Cli, StatusArgs};
 use crate::exit::Exit;
 use crate::history::retention::rough;
 use crate::mirror::Mirror;
 use crate::report;
-use crate::report::json::{Object, with_path};
+use crate::report::json::with_path;
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes, count, escaped};
 use crate::state::StateDir;
@@ -149,73 +152,6 @@ fn told(pass: &Ended, now: DateTime<Utc>) -> String {
 fn passed(since: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
     (now - since).max(TimeDelta::zero())
 }
-
-/// The object of a mirror.
-pub(crate) static OBJECT: Object = Object {
-    kind: "mirror",
-    printed: "one for each mirror",
-    fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
-        (
-            "state",
-            "what is being done: live, degraded, catching up, backing off, refused, full-sync is running, or not running",
-        ),
-        ("since", "since when the watch is in that state; null without one"),
-        ("lag_seconds", "for how long something has not arrived; null when the mirror was never complete"),
-        ("behind_since", "since when, as far as a watch knows; null when everything has arrived"),
-        ("pending", "paths that are still to be sent"),
-        ("failing", "how many paths fail"),
-        ("failing_paths", "the first thousand of them, a list; null without a watch"),
-        ("degraded", "why not every change is noticed at once; null when it is"),
-        ("inotify_watches", "directories that have an inotify watch; null without a watch"),
-        ("last_batch", "the last batch of changes; null before the first one"),
-        ("since_start", "what the watch has done since it began; null without one"),
-        ("error", "what went wrong last and matters still; null when nothing does"),
-        ("wrong", "what is not well, a list of sentences"),
-        ("well", "whether that list is empty"),
-        ("last_pass", "the last pass, good or not; null when there was none. The next two are like it"),
-        ("last_good_pass", "the last pass that did all it was to do"),
-        ("last_full_pass", "the last pass that compared everything"),
-        ("now", "when all this was so"),
-    ],
-    sometimes: &[
-        ("failing_paths[].path", "which path"),
-        ("failing_paths[].path_hex", "when that is not UTF-8: its bytes as hexadecimal digits"),
-        ("failing_paths[].why", "why it fails"),
-        ("last_batch.at", "when it was done"),
-        ("last_batch.seconds", "how long it took"),
-        ("last_batch.changes", "entries that it created, updated or deleted"),
-        ("last_batch.bytes", "the size of the files that it sent"),
-        ("error.why", "what was said"),
-        ("error.at", "when"),
-        ("since_start.batches", "batches that were sent"),
-        ("since_start.created", "entries that were made"),
-        ("since_start.updated", "entries whose content was sent"),
-        ("since_start.deleted", "entries that were deleted"),
-        ("since_start.attributes", "entries of which only attributes changed"),
-        ("since_start.bytes", "the size of the files that were sent"),
-        ("since_start.sent", "bytes that went over the wire"),
-        ("since_start.rsync_runs", "rsync processes"),
-        ("since_start.errors", "attempts that failed as a whole, and paths that failed in others"),
-        ("since_start.retries", "further attempts at what had failed"),
-        ("since_start.overflows", "how often the queue of the kernel was too short"),
-        ("since_start.unwritten_metrics", "how often metrics could not be written"),
-        ("last_pass.at", "when it ended"),
-        ("last_pass.seconds", "how long it took"),
-        ("last_pass.reached", "how much it looked at: everything, changed, or an object with the shard"),
-        ("last_pass.reached.shard", "the shard, as K/N"),
-        ("last_pass.exit", "the exit code that this mirror alone gave"),
-        ("last_pass.error", "why it failed; null when it did not"),
-        ("last_pass.failing", "how many paths failed"),
-        ("last_pass.created", "entries that were made"),
-        ("last_pass.updated", "entries whose content was sent"),
-        ("last_pass.deleted", "entries that were deleted"),
-        ("last_pass.attributes", "entries of which only attributes changed"),
-        ("last_pass.bytes", "the size of the files that were sent"),
-        ("last_pass.sent", "bytes that went over the wire"),
-        ("last_pass.rsync-runs", "how many rsync processes it took"),
-    ],
-};
 
 /// What a watch has done since it began.
 fn since_start(condition: &Condition) -> Value {

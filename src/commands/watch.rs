@@ -1,6 +1,7 @@
 //! `watch`: mirrors changes as they happen.
 
-use std::collections::BTreeSet;
+mod admission;
+
 use std::env;
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
@@ -11,10 +12,10 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use chrono::Utc;
 use indicatif::HumanDuration;
 use log::{Level, debug, error, log_enabled, warn};
 
+use self::admission::{Admission, admitted, not_begun};
 use super::End;
 use super::setup::{self, Setup};
 use crate::cli::{Cli, WatchArgs};
@@ -24,15 +25,14 @@ use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
 use crate::hooks::{Hooks, Over};
 use crate::mirror::Mirror;
-use crate::notify::{Health, Notifier};
+use crate::notify::Notifier;
 use crate::report::logger::PATHS;
 use crate::report::progress::{Bars, Conditions};
 use crate::report::{self, json, screen, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::signals::{self, Hangup};
-use crate::state::condition::{Activity, Condition, Counters, Told};
-use crate::state::lock::{Kind, Lock};
+use crate::state::condition::Condition;
 use crate::state::notices::Work;
 use crate::state::record::Record;
 use crate::watch::{Bounds, Engine, News};
@@ -79,7 +79,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
     let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
-    let (mirrors, failures) = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
+    let Admission { mirrors, failures } = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
     let mut exits: Vec<Exit> = failures.iter().map(|(_, failure)| failure.exit).collect();
     if mode == Mode::Real {
         for (mirror, failure) in &failures {
@@ -200,71 +200,6 @@ fn begin_anew() -> Result<End> {
     }
     let e = command.exec();
     Err(Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into())
-}
-
-/// The mirrors that may be worked on, with their locks, and those that may not, with the reason, which is said.
-fn admitted(
-    setup: &Setup,
-    args: &WatchArgs,
-    mode: Mode,
-    empty: EmptySource,
-    give_up: &dyn Fn() -> bool,
-) -> (Vec<(Mirror, Option<Lock>)>, Vec<(Mirror, Failure)>) {
-    let (mut mirrors, mut failures) = (Vec::new(), Vec::new());
-    // Whoever took the lock in the moment in which it was free ends sooner or later.
-    let lock_wait = if env::var_os(RELOADED).is_some() { LONG } else { args.writing.lock_wait };
-    let mut told = BTreeSet::new();
-    for mirror in &setup.mirrors {
-        let source = &mirror.source;
-        let mounted = Record::was_mounted(&setup.state, mirror);
-        let guard = guard::check_source(source, empty).and_then(|()| guard::check_mounted(source, mounted));
-        let admitted = guard.and_then(|()| match mode {
-            Mode::DryRun => Ok(None),
-            Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, lock_wait, give_up).map(Some),
-        });
-        match admitted {
-            Ok(lock) => mirrors.push((mirror.clone(), lock)),
-            Err(failure) => {
-                // What is wrong with a source is said once for all its mirrors.
-                if told.insert(failure.message.clone()) {
-                    error!("{}", failure.message);
-                }
-                failures.push((mirror.clone(), failure));
-            }
-        }
-    }
-    (mirrors, failures)
-}
-
-/// Writes down, and tells whoever wants to know, that a mirror is not watched although it should be.
-fn not_begun(setup: &Setup, mirror: &Mirror, failure: &Failure, notifier: &Notifier) {
-    // Then another watch is at work.
-    if failure.exit == Exit::Locked {
-        return;
-    }
-    let why = failure.message.clone();
-    notifier.note(mirror, &Health::Failing { why: why.clone(), exit: failure.exit, paths: 0 });
-    let last = Condition::load(&setup.state, mirror).unwrap_or_default();
-    let now = Utc::now();
-    let condition = Condition {
-        activity: Activity::Refused,
-        since: now,
-        degraded: None,
-        pending: 0,
-        failing: 0,
-        failing_paths: Vec::new(),
-        last_error: Some(Told { why, at: now }),
-        arrived: last.as_ref().and_then(|last| last.arrived),
-        behind_since: last.as_ref().and_then(|last| last.behind_since.or(last.arrived)),
-        batches: 0,
-        last_batch: last.and_then(|last| last.last_batch),
-        counters: Counters::default(),
-        inotify_watches: 0,
-    };
-    setup.metrics.watching(&mirror.to_string(), &condition);
-    if let Err(e) = condition.save(&setup.state, mirror) {
-        warn!("{mirror}: that it is not watched cannot be written down: {e}");
-    }
 }
 
 fn log_item(mirror: &Mirror, change: Change, path: &Path) {

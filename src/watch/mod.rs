@@ -219,7 +219,7 @@ impl Engine<'_> {
             Some(pattern_for(file.strip_prefix(source).ok()?))
         });
         let own = [("state directory", state), ("log file", log)];
-        let own = own.into_iter().flat_map(|(what, pattern)| pattern.map(|pattern| (what, pattern)));
+        let own = own.into_iter().filter_map(|(what, pattern)| pattern.map(|pattern| (what, pattern)));
         let metrics = self.metrics.patterns_within(&source.path).into_iter().map(|pattern| ("`textfile-dir`", pattern));
         for (what, pattern) in own.chain(metrics) {
             patterns.push(pattern.into_string().map_err(|_| {
