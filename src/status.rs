@@ -134,6 +134,8 @@ pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing 
     };
     let mut wrong = Vec::new();
     match lag {
+        // What cannot be read may say otherwise.
+        None if known.unreadable.is_some() => {}
         None => wrong.push("it was never mirrored completely".to_owned()),
         Some(lag) if lag > max_lag => wrong.push(format!("it is {} behind", rough(lag))),
         Some(_) => {}

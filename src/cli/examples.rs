@@ -8,6 +8,8 @@ Examples:
   sersync full-sync --changed               hourly, between passes that compare everything
   sersync full-sync --shard 2/4             the second of four machines that mount the same sources
   sersync full-sync --checksum              also what changed without a new size or time
+  sersync full-sync -v --log-file /var/log/sersync/full-sync.log
+                                            in a crontab, with a log of its own
   sersync full-sync --from /data/file --to rsync://rsync@10.0.0.2/backup1/file-backup \\
                     --password-file /etc/sersync/rsync.passwd
 
@@ -36,10 +38,14 @@ Examples:
   sersync watch                             all sources, until it is told to end
   sersync watch file-backup --for 5m        for a crontab line that starts every five minutes
   sersync watch --until-idle 30s            until everything has arrived
+  sersync watch -v --log-format json        with messages for programs
 
 A full-sync of the same mirror may run beside it. While it runs, files that are new or changed go on being sent; what
 deletes something, and what is in directories that came or went, is sent when it is over. A watch that is started while a
 full-sync runs begins when that is over.
+
+On a terminal, without -v, a line for each mirror shows what is being done, how much is pending, how far it is behind, and what
+was sent; in the end there is a summary. [notify] and [metrics] in the configuration name who is told how the mirrors do.
 
 As a service it is one of Type=notify: it says when everything is watched, that it is alive where WatchdogSec= asks for
 that, when it reads its settings again, and when it ends. On SIGHUP it reads the configuration again, when it has no terminal:
@@ -54,6 +60,7 @@ Examples:
   sersync status                            all mirrors
   sersync status --failing                  with the paths that fail, and why
   sersync status --watch                    shown again every two seconds
+  sersync status >/dev/null || echo late    as a check: ends with 3 when something is not well
   sersync status --max-lag 26h              where a full-sync runs every night and nothing else
 
 BEHIND is how long ago everything had arrived; of a mirror that is live and has nothing to send it is nothing. A mirror is not

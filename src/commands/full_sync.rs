@@ -25,7 +25,7 @@ use crate::history::keeper::Keeper;
 use crate::hooks::{Hooks, Over};
 use crate::meter::Meter;
 use crate::mirror::Mirror;
-use crate::notify::{Health, Notifier};
+use crate::notify::{Health, Hurry, Notifier};
 use crate::pass::{self, Extent, Patience, Terms};
 use crate::report::logger::PATHS;
 use crate::report::progress::{Bars, Conditions};
@@ -72,7 +72,7 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
     let show =
         log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn)) || args.writing.dry_run;
     Summary::log_all(&summaries);
-    notifier.finish(&hooks);
+    notifier.finish(&hooks, Hurry::None);
     for summary in &summaries {
         if args.json {
             report::print(&(summary.json() + "\n"))?;

@@ -23,9 +23,9 @@ use crate::config::settings::Start;
 use crate::executor::{Mode, Tally};
 use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
-use crate::hooks::{Hooks, Over};
+use crate::hooks::Hooks;
 use crate::mirror::Mirror;
-use crate::notify::Notifier;
+use crate::notify::{Hurry, Notifier};
 use crate::report::logger::PATHS;
 use crate::report::progress::{Bars, Conditions};
 use crate::report::{self, json, screen, text};
@@ -87,7 +87,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         }
     }
     if mirrors.is_empty() {
-        notifier.finish(&hooks);
+        notifier.finish(&hooks, Hurry::None);
         return Ok(match news.try_recv() {
             Ok(News::Signal(signal)) => End::Signal(signal),
             _ => End::Exit(Exit::merge(exits)),
@@ -123,11 +123,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     let begun = Instant::now();
     let outcome = engine.run(mirrors, &news, &tell)?;
     drop(bars);
-    if outcome.reload {
-        // It is the next one's turn to tell.
-        hooks.stop(Over::Everything);
-    }
-    notifier.finish(&hooks);
+    notifier.finish(&hooks, if outcome.reload { Hurry::Some } else { Hurry::None });
     // Who asks for the end meanwhile, gets it.
     if outcome.reload && outcome.signal.is_none() {
         return begin_anew();

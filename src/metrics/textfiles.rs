@@ -1,12 +1,12 @@
 //! The files: where they are, how they are written, and what is said when they cannot be.
 
 use std::ffi::OsString;
-use std::fs::Permissions;
+use std::fs::{self, DirEntry, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
 use log::{info, warn};
@@ -24,6 +24,11 @@ use crate::report::text::{count, escaped};
 use crate::rsync::argv::pattern_for_names_in;
 use crate::state::condition::Condition;
 use crate::state::passes::Passes;
+
+/// How the name of a file begins and ends that is not complete yet.
+const UNFINISHED: (&str, &str) = (".sersync_", ".new");
+/// Nobody takes so long to complete one.
+const LONG_LEFT: Duration = Duration::from_secs(3600);
 
 /// Whom figures are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,7 @@ pub struct Textfiles {
     dir: Option<PathBuf>,
     names: Names,
     trouble: Mutex<Trouble>,
+    tidied: Once,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +79,7 @@ impl Textfiles {
     #[must_use]
     pub fn new(settings: &Metrics) -> Textfiles {
         let names = if settings.legacy_names { Names::Both } else { Names::Ours };
-        Textfiles { dir: settings.textfile_dir.clone(), names, trouble: Mutex::default() }
+        Textfiles { dir: settings.textfile_dir.clone(), names, trouble: Mutex::default(), tidied: Once::new() }
     }
 
     /// Patterns for the files, where they are within a directory: whoever watches it would hear of each that is written, and
@@ -84,7 +90,8 @@ impl Textfiles {
         let inside = own.zip(dir.canonicalize().ok());
         let inside = inside.and_then(|(own, dir)| own.strip_prefix(dir).ok().map(Path::to_owned));
         let Some(inside) = inside else { return Vec::new() };
-        ["sersync_*.prom", ".sersync_*.new"].map(|names| pattern_for_names_in(&inside, names)).into()
+        let unfinished = format!("{}*{}", UNFINISHED.0, UNFINISHED.1);
+        ["sersync_*.prom", &unfinished].map(|names| pattern_for_names_in(&inside, names)).into()
     }
 
     /// What the passes over a mirror came to.
@@ -123,6 +130,7 @@ impl Textfiles {
 
     fn write(&self, subject: &Subject, kind: &str, page: &Page) {
         let Some(dir) = &self.dir else { return };
+        self.tidied.call_once(|| tidy(dir));
         let name = format!("sersync_{}.{kind}.prom", subject.file);
         let written = replace(dir, &name, &page.text());
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,11 +153,28 @@ impl Textfiles {
     }
 }
 
+/// Removes what processes left behind that were killed while they wrote.
+fn tidy(dir: &Path) {
+    let is_old = |entry: &DirEntry| {
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+        age.is_some_and(|age| age > LONG_LEFT)
+    };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(UNFINISHED.0.as_bytes()) && name.ends_with(UNFINISHED.1.as_bytes()) && is_old(&entry) {
+            // It may be somebody else's.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Puts a file in the place of the one before. Whoever reads at the same time sees one of the two as a whole; until it is
 /// complete, its name is none that `node_exporter` looks at.
 fn replace(dir: &Path, name: &str, text: &str) -> io::Result<()> {
     let mode = Permissions::from_mode(0o644);
-    let mut file = Builder::new().prefix(".sersync_").suffix(".new").permissions(mode.clone()).tempfile_in(dir)?;
+    let mut file =
+        Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).permissions(mode.clone()).tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;
     // The umask has had its say.
     file.as_file().set_permissions(mode)?;

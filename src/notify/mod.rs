@@ -32,6 +32,18 @@ const MOST_TURNS: u32 = 2;
 /// How often it is looked whether they are done.
 const TICK: Duration = Duration::from_millis(20);
 
+/// The same when the work is to go on soon.
+const LONGEST_IN_A_HURRY: Duration = Duration::from_secs(5);
+
+/// Whether somebody waits for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hurry {
+    /// Nobody.
+    None,
+    /// The next one, which is to go on with the work.
+    Some,
+}
+
 /// How a mirror does, as far as somebody may want to hear of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -163,10 +175,14 @@ impl Notifier {
     }
 
     /// Waits until everybody has been told, but not for ever: what is left after a while is not told any more.
-    pub fn finish(self, hooks: &Hooks) {
+    pub fn finish(self, hooks: &Hooks, hurry: Hurry) {
         let Some((sender, thread)) = self.line else { return };
         drop(sender);
-        let deadline = Instant::now() + self.settings.timeout * MOST_TURNS;
+        let patience = match hurry {
+            Hurry::None => self.settings.timeout * MOST_TURNS,
+            Hurry::Some => self.settings.timeout.min(LONGEST_IN_A_HURRY),
+        };
+        let deadline = Instant::now() + patience;
         while !thread.is_finished() && Instant::now() < deadline {
             thread::sleep(TICK);
         }

@@ -194,7 +194,14 @@ fn a_watch_that_is_killed_leaves_whole_files_and_the_last_success() {
         it.sersync("status").run();
     }
     it.assert_promtool_has_nothing_to_say();
+    // What one has left that was killed in the middle of writing is removed when it is old.
+    for (name, age) in [(".sersync_old.new", 7200), (".sersync_young.new", 60), ("other.new", 7200)] {
+        let file = fs::File::create(it.dir().join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+    }
     it.sersync("full-sync").run().code(0);
+    let left = [".sersync_old.new", ".sersync_young.new", "other.new"].map(|name| it.dir().join(name).exists());
+    assert_eq!(left, [false, true, true]);
     it.sersync("status").run().code(0).stdout_has("not running");
     assert!(it.value("sersync_last_success_timestamp_seconds") > success);
 }
