@@ -3,37 +3,31 @@
 //! They are run one after the other by a thread of their own. Who has something to tell never waits for them; when too
 //! much waits to be told, what comes is left out, and that is said.
 
+mod line;
 mod rules;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use chrono::{Local, SecondsFormat, Utc};
-use log::{debug, warn};
+use chrono::{DateTime, SecondsFormat, Utc};
+use log::warn;
 
+use self::line::{Line, Notice};
 use self::rules::{News, Rules};
 use crate::config::settings::Notify;
 use crate::exit::Exit;
-use crate::hooks::{Hooks, Over};
+use crate::hooks::Hooks;
 use crate::mirror::Mirror;
-use crate::report::fold::{Fold, Say};
+use crate::report::text::escaped;
 use crate::state::StateDir;
 use crate::state::notices::{Notices, Work};
 
+/// Heartbeats do not wait behind more than this, since the next ones come soon.
+const MOST_BEFORE_A_HEARTBEAT: usize = 256;
 /// More than this does not wait to be told.
-const MOST_WAITING: usize = 256;
-
-/// At the end, those that wait have so many times the time of one of them.
-const MOST_TURNS: u32 = 2;
-/// How often it is looked whether they are done.
-const TICK: Duration = Duration::from_millis(20);
-
-/// The same when the work is to go on soon.
-const LONGEST_IN_A_HURRY: Duration = Duration::from_secs(5);
+const MOST_WAITING: usize = 10_000;
 
 /// Whether somebody waits for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +54,6 @@ pub enum Health {
     },
 }
 
-/// Somebody to be told.
-#[derive(Debug)]
-struct Notice {
-    key: &'static str,
-    argv: Vec<String>,
-    mirror: String,
-    variables: Vec<(&'static str, OsString)>,
-}
-
 /// Decides who is to be told what, and has it done.
 #[derive(Debug)]
 pub struct Notifier {
@@ -77,7 +62,7 @@ pub struct Notifier {
     state: StateDir,
     /// What is known of each mirror by its name.
     known: Mutex<BTreeMap<String, Known>>,
-    line: Option<(SyncSender<Notice>, JoinHandle<()>)>,
+    line: Option<Line>,
     last_heartbeat: Mutex<Instant>,
 }
 
@@ -93,12 +78,7 @@ impl Notifier {
     #[must_use]
     pub fn start(settings: &Notify, work: Work, state: &StateDir, hooks: &Arc<Hooks>) -> Notifier {
         let wanted = [&settings.on_failure, &settings.on_recovery, &settings.heartbeat].iter().any(|it| !it.is_empty());
-        let line = wanted.then(|| {
-            let (sender, notices) = sync_channel(MOST_WAITING);
-            let (hooks, timeout) = (Arc::clone(hooks), settings.timeout);
-            let thread = thread::Builder::new().name("notify".to_owned());
-            thread.spawn(move || tell(&notices, &hooks, timeout)).map(|thread| (sender, thread))
-        });
+        let line = wanted.then(|| Line::start(hooks, settings.timeout));
         let line = line.transpose().unwrap_or_else(|e| {
             warn!("nobody is told how the mirrors do, since no thread can be started: {e}");
             None
@@ -176,21 +156,9 @@ impl Notifier {
 
     /// Waits until everybody has been told, but not for ever: what is left after a while is not told any more.
     pub fn finish(self, hooks: &Hooks, hurry: Hurry) {
-        let Some((sender, thread)) = self.line else { return };
-        drop(sender);
-        let patience = match hurry {
-            Hurry::None => self.settings.timeout * MOST_TURNS,
-            Hurry::Some => self.settings.timeout.min(LONGEST_IN_A_HURRY),
-        };
-        let deadline = Instant::now() + patience;
-        while !thread.is_finished() && Instant::now() < deadline {
-            thread::sleep(TICK);
+        if let Some(line) = self.line {
+            line.finish(hooks, self.settings.timeout, hurry);
         }
-        if !thread.is_finished() {
-            hooks.stop(Over::Everything);
-        }
-        // That it panicked was said.
-        let _ = thread.join();
     }
 
     fn send(
@@ -199,9 +167,10 @@ impl Notifier {
         argv: &[String],
         mirror: &Mirror,
         health: &Health,
-        failures: Option<(chrono::DateTime<Utc>, u64)>,
+        failures: Option<(DateTime<Utc>, u64)>,
     ) {
-        let Some((sender, _)) = self.line.as_ref().filter(|_| !argv.is_empty()) else { return };
+        let Some(line) = self.line.as_ref().filter(|_| !argv.is_empty()) else { return };
+        let most = if *health == Health::Well && failures.is_none() { MOST_BEFORE_A_HEARTBEAT } else { MOST_WAITING };
         let mut variables: Vec<(&'static str, OsString)> = vec![
             ("SERSYNC_EVENT", key.into()),
             ("SERSYNC_COMMAND", self.work.command().into()),
@@ -212,7 +181,7 @@ impl Notifier {
         ];
         if let Health::Failing { why, exit, paths } = health {
             // No part of a message can be a NUL, which an environment cannot have.
-            variables.push(("SERSYNC_ERROR", crate::report::text::escaped(why.as_bytes()).into()));
+            variables.push(("SERSYNC_ERROR", escaped(why.as_bytes()).into()));
             variables.push(("SERSYNC_EXIT", exit.code().to_string().into()));
             variables.push(("SERSYNC_FAILING", paths.to_string().into()));
         }
@@ -220,17 +189,7 @@ impl Notifier {
             variables.push(("SERSYNC_SINCE", since.to_rfc3339_opts(SecondsFormat::Secs, true).into()));
             variables.push(("SERSYNC_FAILURES", times.to_string().into()));
         }
-        let notice = Notice { key, argv: argv.to_vec(), mirror: mirror.to_string(), variables };
-        match sender.try_send(notice) {
-            Ok(()) => {}
-            Err(TrySendError::Full(notice)) => {
-                warn!(
-                    "{mirror}: the `{}` hook is left out, since {MOST_WAITING} others are still to be run",
-                    notice.key
-                );
-            }
-            Err(TrySendError::Disconnected(notice)) => debug!("{mirror}: nobody runs the `{}` hook", notice.key),
-        }
+        line.send(Notice { key, argv: argv.to_vec(), mirror: mirror.to_string(), variables }, most);
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
@@ -240,22 +199,4 @@ impl Notifier {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs one hook after the other, until there are no more.
-fn tell(notices: &Receiver<Notice>, hooks: &Hooks, timeout: Duration) {
-    let mut folds: BTreeMap<&'static str, Fold> = BTreeMap::new();
-    for Notice { key, argv, mirror, variables } in notices {
-        let fold = folds.entry(key).or_default();
-        match hooks.notify(key, &argv, &mirror, variables, timeout) {
-            Ok(()) => {
-                fold.worked();
-            }
-            Err(why) => match fold.failed(&why, Instant::now(), Local::now()) {
-                Say::Reason => warn!("{why}"),
-                Say::Still(how) => warn!("{why}; {how}"),
-                Say::Nothing => debug!("{why}"),
-            },
-        }
-    }
 }

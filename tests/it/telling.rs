@@ -91,6 +91,20 @@ fn an_after_hook_that_fails_is_a_failure() {
 }
 
 #[test]
+fn what_is_refused_between_two_hooks_is_one_failure() {
+    let daemon = Rsyncd::builder().start();
+    let it = Stand::new(&daemon, "[full-sync]\nbefore = ['/bin/true']\nafter = ['/bin/true']\n");
+    it.full_sync().run().code(0);
+    fs::remove_file(it.place.source().join("f")).unwrap();
+    it.full_sync().run().code(4);
+    assert_eq!(it.counts(), [1, 0, 1]);
+    fs::write(it.place.source().join("f"), "").unwrap();
+    it.full_sync().run().code(0);
+    assert_eq!(it.counts(), [1, 1, 2]);
+    assert!(it.told("on-recovery")[0].contains("SERSYNC_FAILURES=1"), "{:?}", it.told("on-recovery"));
+}
+
+#[test]
 fn a_watch_tells_that_it_fails_that_it_works_again_and_from_time_to_time_that_it_is_well() {
     let mut daemon = Rsyncd::builder().start();
     let it = Stand::new(&daemon, "heartbeat-every = '1s'\n");
@@ -110,6 +124,10 @@ fn a_watch_tells_that_it_fails_that_it_works_again_and_from_time_to_time_that_it
     daemon.start();
     wait_for("the recovery", LATER, || it.counts()[1] == 1);
     assert_eq!(it.counts()[0], 1);
+    // As often as it was tried, by both.
+    let told = it.told("on-recovery").remove(0);
+    let times = told.split("SERSYNC_FAILURES=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+    assert!((1..20).contains(&times.parse::<u32>().unwrap()), "{told}");
     running.terminate().signal(Signal::TERM);
 }
 

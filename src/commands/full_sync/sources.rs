@@ -80,19 +80,15 @@ impl Sources<'_> {
                     queue.add(work);
                     return Vec::new();
                 }
-                Err(why) => (
-                    work,
-                    work.mirrors.iter().map(|mirror| self.noted(mirror, Summary::not_begun(mirror, &why))).collect(),
-                ),
+                Err(why) => (work, work.mirrors.iter().map(|mirror| Summary::not_begun(mirror, &why)).collect()),
             },
-            Task::Mirror(work, mirror) => {
-                let summary = (self.mirror)(mirror);
-                // With hooks, it is only known what came of it when the last one has run.
-                let is_known = lock(&work.progress).lock.is_none();
-                (work, vec![if is_known { self.noted(mirror, summary) } else { summary }])
-            }
+            Task::Mirror(work, mirror) => (work, vec![(self.mirror)(mirror)]),
         };
         let mut progress = lock(&work.progress);
+        if progress.lock.is_none() {
+            // With hooks, it is only known what came of it when the last one has run.
+            self.note(work, &results);
+        }
         progress.summaries.extend(results);
         if progress.summaries.len() < work.mirrors.len() {
             return Vec::new();
@@ -101,22 +97,20 @@ impl Sources<'_> {
         if let Some(lock) = lock {
             self.after(work.source, &mut summaries);
             lock.end();
-            let mirror = |name: &str| work.mirrors.iter().find(|mirror| mirror.to_string() == name);
-            let noted = |summary: Summary| match mirror(&summary.mirror) {
-                Some(mirror) => self.noted(mirror, summary),
-                None => summary,
-            };
-            summaries = summaries.into_iter().map(noted).collect();
+            self.note(work, &summaries);
         }
         queue.finished();
         summaries
     }
 
-    fn noted(&self, mirror: &Mirror, summary: Summary) -> Summary {
+    fn note(&self, work: &Work<'_>, summaries: &[Summary]) {
         // What a signal has ended is no failure that anybody has to be told of.
         let notifier = (!self.hooks.are_over()).then_some(self.notifier);
-        note(self.setup, self.args, mirror, &summary, notifier);
-        summary
+        for summary in summaries {
+            if let Some(mirror) = work.mirrors.iter().find(|mirror| mirror.to_string() == summary.mirror) {
+                note(self.setup, self.args, mirror, summary, notifier);
+            }
+        }
     }
 
     /// Gets the source ready; why it must not be mirrored now.

@@ -20,12 +20,16 @@ const OFTEN: Duration = Duration::from_secs(1);
 
 /// What was written last.
 #[derive(Debug, Default)]
-pub(in crate::watch) struct Published(Option<(Condition, Instant)>);
+pub(in crate::watch) struct Published {
+    last: Option<(Condition, Instant)>,
+    /// The failures of which somebody has heard.
+    told: (usize, u64),
+}
 
 impl Published {
     /// Whether this is different enough.
     fn is_old(&self, new: &Condition) -> bool {
-        let Some((last, at)) = &self.0 else { return true };
+        let Some((last, at)) = &self.last else { return true };
         let kind = |it: &Condition| {
             (
                 it.activity,
@@ -63,7 +67,7 @@ impl Worker<'_> {
             return;
         }
         let mirror = self.executor.mirror();
-        let last = self.published.0.as_ref().map(|(last, _)| last);
+        let last = self.published.last.as_ref().map(|(last, _)| last);
         let pending = self.queue.pending() + progress.again.len() + sending;
         let failing = progress.failing.iter().take(MOST_NAMED);
         let settled = activity == Activity::Live && pending == 0 && progress.failing.is_empty();
@@ -112,8 +116,12 @@ impl Worker<'_> {
             },
             inotify_watches: self.queue.watches(),
         };
-        if let Some(health) = health(&condition, progress) {
-            self.notifier.note(mirror, &health);
+        // Each attempt that fails counts once.
+        let told = std::mem::replace(&mut self.published.told, (progress.failures, progress.counters.errors));
+        match health(&condition, progress) {
+            Some(Health::Failing { .. }) if told == self.published.told => {}
+            Some(health) => self.notifier.note(mirror, &health),
+            None => {}
         }
         if let Some(meter) = self.executor.meter() {
             meter.follow(following(&condition));
@@ -125,7 +133,7 @@ impl Worker<'_> {
         if let Err(e) = condition.save(self.state, mirror) {
             warn!("{mirror}: how it does cannot be written down: {e}");
         }
-        self.published.0 = Some((condition, Instant::now()));
+        self.published.last = Some((condition, Instant::now()));
     }
 }
 

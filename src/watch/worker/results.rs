@@ -83,6 +83,7 @@ impl Worker<'_> {
     pub(super) fn leave_out(&mut self, progress: &mut Progress, dir: PathBuf, why: &str) {
         if !progress.left_out.contains(&dir) {
             error!("{}: {} {why}", self.executor.mirror(), text::path(&dir));
+            progress.counters.errors += 1;
             self.patterns.push(pattern_for_directory(&dir));
             progress.left_out.insert(dir);
         }
