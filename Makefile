@@ -60,6 +60,9 @@ install: ## Install the program, manual, completions and units (DESTDIR=, PREFIX
 	    sed 's|/usr/bin/sersync|$(PREFIX)/bin/sersync|' "$$unit" >$(units)/"$${unit##*/}" || exit 1; \
 	    chmod 644 $(units)/"$${unit##*/}" || exit 1; \
 	done
+	$(INSTALL) -D -m 644 packaging/logrotate/sersync $(share)/doc/sersync/examples/logrotate/sersync
+	$(INSTALL) -D -m 644 packaging/prometheus/rules.yml $(share)/doc/sersync/examples/prometheus/rules.yml
+	$(INSTALL) -D -m 644 packaging/grafana/sersync.json $(share)/doc/sersync/examples/grafana/sersync.json
 
 package: ## Build the packages: a DEB, an RPM, a static tarball where that is possible (target/package)
 	@scripts/install-deps.sh package

@@ -505,7 +505,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__full__subcmd__sync)
-            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --force-delete --if-older-than --changed --shard --checksum --no-progress --json --config --state-dir --verbose --quiet --help"
+            opts="-n -c -v -q -h --from --to --password-file --log-file --log-format --dry-run --allow-empty --lock-wait --force-delete --if-older-than --changed --shard --checksum --no-progress --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -520,6 +520,14 @@ _sersync() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1167,7 +1175,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__prune__subcmd__history)
-            opts="-n -c -v -q -h --from --to --password-file --keep-days --local --max-size --dry-run --lock-wait --json --config --state-dir --verbose --quiet --help"
+            opts="-n -c -v -q -h --from --to --password-file --log-file --log-format --keep-days --local --max-size --dry-run --lock-wait --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1182,6 +1190,14 @@ _sersync() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1301,7 +1317,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__verify)
-            opts="-c -v -q -h --from --to --password-file --sample --seed --allow-empty --no-progress --json --config --state-dir --verbose --quiet --help"
+            opts="-c -v -q -h --from --to --password-file --log-file --log-format --sample --seed --allow-empty --no-progress --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1316,6 +1332,14 @@ _sersync() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1347,7 +1371,7 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__watch)
-            opts="-n -c -v -q -h --from --to --password-file --dry-run --allow-empty --lock-wait --for --batches --until-idle --drain-timeout --json --config --state-dir --verbose --quiet --help"
+            opts="-n -c -v -q -h --from --to --password-file --log-file --log-format --dry-run --allow-empty --lock-wait --for --batches --until-idle --drain-timeout --no-progress --json --config --state-dir --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1362,6 +1386,14 @@ _sersync() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -48,6 +48,8 @@ complete -c sersync -n "__fish_sersync_needs_command" -f -a "help" -d 'Print thi
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l log-file -d 'Write all messages to this file, with the time, and only warnings and errors to standard error as well. It may be renamed or emptied at any time, as logrotate does' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l log-format -d 'What a message looks like: text, or json for one JSON object per line' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l lock-wait -d 'Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l if-older-than -d 'Do nothing for mirrors whose last good pass is not older than this, such as 12h, 3d, or `every` from the configuration' -r
 complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -l shard -d 'Compare only one of N shares of each source, so that N machines which see the same source can divide a pass' -r
@@ -66,6 +68,8 @@ complete -c sersync -n "__fish_sersync_using_subcommand full-sync" -s h -l help 
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l log-file -d 'Write all messages to this file, with the time, and only warnings and errors to standard error as well. It may be renamed or emptied at any time, as logrotate does' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand verify" -l log-format -d 'What a message looks like: text, or json for one JSON object per line' -r
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l sample -d 'Compare only this share of the files, chosen by chance, such as 5%; at least one. What only the mirror has is not looked for then, and neither are differences of anything but files' -r
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -l seed -d 'What the choice of --sample depends on: the same number chooses the same files [default: the date as YYYYMMDD, so that each day has other files; -v shows it]' -r
 complete -c sersync -n "__fish_sersync_using_subcommand verify" -s c -l config -d 'Configuration file [default: /etc/sersync/sersync.toml, then ~/.config/sersync/sersync.toml] [env: SERSYNC_CONFIG]' -r -F
@@ -79,6 +83,8 @@ complete -c sersync -n "__fish_sersync_using_subcommand verify" -s h -l help -d 
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l log-file -d 'Write all messages to this file, with the time, and only warnings and errors to standard error as well. It may be renamed or emptied at any time, as logrotate does' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l log-format -d 'What a message looks like: text, or json for one JSON object per line' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l lock-wait -d 'Wait this long for another run on the same mirror to end, such as 90s, 5m, 12h [default: not at all]' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l for -d 'End after this time, such as 90s, 5m, 12h' -r
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l batches -d 'End when each mirror was sent N batches of changes' -r
@@ -88,6 +94,7 @@ complete -c sersync -n "__fish_sersync_using_subcommand watch" -s c -l config -d
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l state-dir -d 'Directory for locks and what is remembered between runs [default: /var/lib/sersync for root, ~/.local/state/sersync for others]' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s n -l dry-run -d 'Show what would be done, and change nothing'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l allow-empty -d 'Mirror a source that is empty, which otherwise counts as not mounted'
+complete -c sersync -n "__fish_sersync_using_subcommand watch" -l no-progress -d 'Show no line for each mirror, which otherwise is shown when stderr is a terminal and neither -q, -v nor --json is given'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -l json -d 'Print one JSON object for each batch of changes that was sent, with what it took'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s v -l verbose -d 'Say more: what is done (-v), each path (-vv), each rsync command (-vvv)'
 complete -c sersync -n "__fish_sersync_using_subcommand watch" -s q -l quiet -d 'Say nothing but errors'
@@ -95,6 +102,8 @@ complete -c sersync -n "__fish_sersync_using_subcommand watch" -s h -l help -d '
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l from -d 'A directory to mirror without a configuration file; needs --to' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l to -d 'Where it goes: rsync://[USER@]HOST[:PORT]/MODULE/NAME, or a directory /.../NAME or ./.../NAME. May be repeated' -r
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l password-file -d 'The file that holds the password for --to (first line; not accessible by others)' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l log-file -d 'Write all messages to this file, with the time, and only warnings and errors to standard error as well. It may be renamed or emptied at any time, as logrotate does' -r -F
+complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l log-format -d 'What a message looks like: text, or json for one JSON object per line' -r
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l keep-days -d 'Keep so many days of history [default: `keep-days` from the configuration]. 0 keeps nothing that is not in use; a 0 in the configuration means that no history is made, and removes nothing' -r
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l local -d 'Work on this directory of this host instead, without rsync: that of a module, which has history-backup in it. Needs no configuration file, and takes SOURCE for names in history-backup. No link is followed and no other file system entered' -r -F
 complete -c sersync -n "__fish_sersync_using_subcommand prune-history" -l max-size -d 'Remove more, the oldest first, until the history of each source takes up no more space than this, such as 500G; the newest bucket is always kept [default: `max-size` from the configuration]' -r

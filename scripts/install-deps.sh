@@ -194,16 +194,19 @@ fi
 cargo fmt --version >/dev/null 2>&1 || fail "cargo fmt is missing: rustup component add rustfmt"
 cargo clippy --version >/dev/null 2>&1 || fail "cargo clippy is missing: rustup component add clippy"
 
-# The tests also run against the daemon of plain Debian 12, which has a fault that is common in the field. They take
-# the one that is named here, if any.
-[ -z "${SERSYNC_TEST_RSYNC_OLD-}" ] || exit 0
-fetch=$here/../tests/fetch-debian12-rsync.sh
-log=$tmp/log
-if ! "$fetch" 2>"$log"; then
+# Fetches something that is unpacked for the tests but not installed: $1 is the script that does it, $2 what it is.
+fetch() {
+    log=$tmp/log
+    "$here/../tests/$1" 2>"$log" && return 0
     # On a fresh machine the package lists are not there yet.
-    if [ "$manager" != apt ] || ! can_be_root || ! apt_update || ! "$fetch" 2>"$log"; then
+    if [ "$manager" != apt ] || ! can_be_root || ! apt_update || ! "$here/../tests/$1" 2>"$log"; then
         cat "$log" >&2
-        [ -z "${CI-}" ] || fail "the rsync of Debian 12 cannot be fetched, and nothing may be skipped where CI is set"
-        say "Going on without the rsync of Debian 12: the tests that need it are skipped, and say so."
+        [ -z "${CI-}" ] || fail "$2 cannot be fetched, and nothing may be skipped where CI is set"
+        say "Going on without $2: the tests that need it are skipped, and say so."
     fi
-fi
+}
+
+# The tests also run against the daemon of plain Debian 12, which has a fault that is common in the field. They take
+# what is named in these variables, if anything.
+[ -n "${SERSYNC_TEST_RSYNC_OLD-}" ] || fetch fetch-debian12-rsync.sh "the rsync of Debian 12"
+[ -n "${SERSYNC_TEST_PROMTOOL-}" ] || fetch fetch-promtool.sh "promtool"

@@ -19,9 +19,10 @@ use self::examples::{
 };
 pub use self::history::{HistoryArgs, HistoryCommand, HistoryFindArgs, HistoryListArgs, PruneHistoryArgs, RestoreArgs};
 pub use self::setup::{CheckKernelArgs, CheckTargetArgs, GenRsyncdConfArgs, GenScheduleArgs, ModulePath};
-use crate::config::import::Format;
+use crate::config::import;
 use crate::config::units::Span;
 use crate::exit::Exit;
+use crate::report::logger::Format;
 use crate::tree::shard::Shard;
 use crate::verify::sample::Share;
 
@@ -152,6 +153,20 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// What becomes of its messages, where that can be chosen.
+    #[must_use]
+    pub fn logging(&self) -> Logging {
+        match self {
+            Command::FullSync(args) => args.logging.clone(),
+            Command::Verify(args) => args.logging.clone(),
+            Command::Watch(args) => args.logging.clone(),
+            Command::PruneHistory(args) => args.logging.clone(),
+            _ => Logging::default(),
+        }
+    }
+}
+
 /// Which mirrors a command is about.
 #[derive(Debug, Args)]
 pub struct Selection {
@@ -170,6 +185,19 @@ pub struct Selection {
     /// The file that holds the password for --to (first line; not accessible by others)
     #[arg(long, value_name = "FILE", requires = "to")]
     pub password_file: Option<PathBuf>,
+}
+
+/// What becomes of the messages of a command that runs by itself.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Logging {
+    /// Write all messages to this file, with the time, and only warnings and errors to standard error as well. It may be
+    /// renamed or emptied at any time, as logrotate does
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// What a message looks like: text, or json for one JSON object per line
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    pub log_format: Format,
 }
 
 /// Arguments that all commands share that write to mirrors.
@@ -196,6 +224,10 @@ pub struct FullSyncArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would show it as help")]
     pub selection: Selection,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub logging: Logging,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would show it as help")]
@@ -255,6 +287,10 @@ pub struct VerifyArgs {
     #[allow(missing_docs, reason = "clap would show it as help")]
     pub selection: Selection,
 
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub logging: Logging,
+
     /// Compare only this share of the files, chosen by chance, such as 5%; at least one. What only the mirror has is not
     /// looked for then, and neither are differences of anything but files
     #[arg(long, value_name = "SHARE")]
@@ -288,6 +324,10 @@ pub struct WatchArgs {
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would show it as help")]
+    pub logging: Logging,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
     pub writing: Writing,
 
     /// End after this time, such as 90s, 5m, 12h
@@ -305,6 +345,10 @@ pub struct WatchArgs {
     /// When ending, keep sending what is pending for at most this long
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "30s")]
     pub drain_timeout: Duration,
+
+    /// Show no line for each mirror, which otherwise is shown when stderr is a terminal and neither -q, -v nor --json is given
+    #[arg(long)]
+    pub no_progress: bool,
 
     /// Print one JSON object for each batch of changes that was sent, with what it took
     #[arg(long)]
@@ -338,7 +382,7 @@ pub enum ConfigCommand {
 
         /// Whose it is: bash, xml or lsyncd [default: what it looks like]
         #[arg(long, value_name = "FORMAT")]
-        format: Option<Format>,
+        format: Option<import::Format>,
     },
     /// Print the validated configuration with all defaults filled in
     Show {

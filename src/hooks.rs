@@ -1,4 +1,4 @@
-//! Hooks: the operator's programs that run before and after the pass of a source.
+//! Hooks: the operator's programs that run before and after the pass of a source, and those that are told how a mirror does.
 //!
 //! They are run without a shell, with a bare environment, in a session of their own. A hook that takes too long, or that
 //! runs when this program is told to end, is ended with everything that it started: its whole process group gets SIGTERM,
@@ -7,6 +7,7 @@
 mod output;
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,8 @@ pub enum Moment {
     Before,
     /// When all its mirrors are done, with what they come to.
     After(Exit),
+    /// When there is something to tell about a mirror, by the key of the hook.
+    Notice(&'static str),
 }
 
 impl Moment {
@@ -44,8 +47,33 @@ impl Moment {
         match self {
             Moment::Before => "before",
             Moment::After(_) => "after",
+            Moment::Notice(key) => key,
         }
     }
+
+    /// During what it is run.
+    fn work(self) -> &'static str {
+        match self {
+            Moment::Before | Moment::After(_) => "the pass",
+            Moment::Notice(_) => "sersync",
+        }
+    }
+
+    /// The key that limits its time.
+    fn limit(self) -> &'static str {
+        match self {
+            Moment::Before | Moment::After(_) => "hook-timeout",
+            Moment::Notice(_) => "timeout` in `[notify]",
+        }
+    }
+}
+
+/// Whom a hook is about.
+#[derive(Debug, Clone, Copy)]
+struct About<'a> {
+    name: &'a str,
+    /// What that is the name of.
+    kind: &'static str,
 }
 
 /// Which hooks have no time any more.
@@ -64,7 +92,7 @@ impl Over {
     fn includes(self, moment: Moment) -> bool {
         match moment {
             Moment::Before => self >= Over::Beginnings,
-            Moment::After(_) => self >= Over::Everything,
+            Moment::After(_) | Moment::Notice(_) => self >= Over::Everything,
         }
     }
 }
@@ -89,13 +117,47 @@ impl Hooks {
     /// # Errors
     /// One line with the hook, its source and how it ended, unless that was with 0.
     pub fn run(&self, moment: Moment, argv: &[String], source: &Source, timeout: Duration) -> Result<(), String> {
+        let mut variables = vec![
+            ("SERSYNC_SOURCE", OsString::from(&source.name)),
+            ("SERSYNC_PATH", source.path.clone().into_os_string()),
+        ];
+        if let Moment::After(exit) = moment {
+            variables.push(("SERSYNC_EXIT", exit.code().to_string().into()));
+        }
+        let about = About { name: &source.name, kind: "source" };
+        self.run_about(moment, argv, about, variables, timeout)
+    }
+
+    /// Tells something about a mirror, by the hook with this key.
+    ///
+    /// # Errors
+    /// One line with the hook, the mirror and how it ended, unless that was with 0.
+    pub fn notify(
+        &self,
+        key: &'static str,
+        argv: &[String],
+        mirror: &str,
+        variables: Vec<(&'static str, OsString)>,
+        timeout: Duration,
+    ) -> Result<(), String> {
+        self.run_about(Moment::Notice(key), argv, About { name: mirror, kind: "mirror" }, variables, timeout)
+    }
+
+    fn run_about(
+        &self,
+        moment: Moment,
+        argv: &[String],
+        about: About<'_>,
+        variables: Vec<(&'static str, OsString)>,
+        timeout: Duration,
+    ) -> Result<(), String> {
         let Some(program) = argv.first() else { return Ok(()) };
-        let (key, name) = (moment.key(), &source.name);
+        let (key, About { name, kind }) = (moment.key(), about);
         let shown = text::escaped(program.as_bytes());
         info!("{name}: running the `{key}` hook {shown}");
         let begun = Instant::now();
-        self.run_command(moment, &mut command(moment, argv, source), timeout, &format!("{name}: {key}"))
-            .map_err(|how| format!("the `{key}` hook {shown} of source `{name}` {how}"))?;
+        self.run_command(moment, &mut command(argv, variables), timeout, &format!("{name}: {key}"))
+            .map_err(|how| format!("the `{key}` hook {shown} of {kind} `{name}` {how}"))?;
         info!("{name}: the `{key}` hook is done after {:.1} s", begun.elapsed().as_secs_f64());
         Ok(())
     }
@@ -136,9 +198,9 @@ impl Hooks {
                 None if exited => break,
                 None => {
                     let why = if self.lock().over.includes(moment) {
-                        Some("was ended, because the pass is".to_owned())
+                        Some(format!("was ended, because {} is", moment.work()))
                     } else if begun.elapsed() >= timeout {
-                        Some(format!("was ended, because it took longer than `hook-timeout` ({})", Span(timeout)))
+                        Some(format!("was ended, because it took longer than `{}` ({})", moment.limit(), Span(timeout)))
                     } else {
                         None
                     };
@@ -175,11 +237,17 @@ impl Hooks {
         // Started under the lock, so that none slips through while the others are being ended.
         let mut running = self.lock();
         if running.over.includes(moment) {
-            return Err("was not run, because the pass was ended".to_owned());
+            return Err(format!("was not run, because {} was ended", moment.work()));
         }
         let child = command.spawn().map_err(|e| format!("cannot be started: {e}"))?;
         running.groups.insert(Pid::from_child(&child));
         Ok(child)
+    }
+
+    /// Whether they are all to end.
+    #[must_use]
+    pub fn are_over(&self) -> bool {
+        self.lock().over == Over::Everything
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
@@ -187,7 +255,7 @@ impl Hooks {
     }
 }
 
-fn command(moment: Moment, argv: &[String], source: &Source) -> Command {
+fn command(argv: &[String], variables: Vec<(&'static str, OsString)>) -> Command {
     let mut command = Command::new(argv.first().map_or("", String::as_str));
     command.args(argv.iter().skip(1)).env_clear().current_dir("/");
     for name in KEPT_ENVIRONMENT {
@@ -195,10 +263,7 @@ fn command(moment: Moment, argv: &[String], source: &Source) -> Command {
             command.env(name, value);
         }
     }
-    command.env("SERSYNC_SOURCE", &source.name).env("SERSYNC_PATH", &source.path);
-    if let Moment::After(exit) = moment {
-        command.env("SERSYNC_EXIT", exit.code().to_string());
-    }
+    command.envs(variables);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // When this process is killed, the hook is asked to end: the next run starts it anew.
     detach(&mut command, Signal::TERM);

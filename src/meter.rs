@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use crate::scope::Scope;
 
 /// What is being done.
@@ -20,6 +22,25 @@ pub enum Stage {
     Again,
 }
 
+/// How a mirror does that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Following {
+    /// What is being done, in a word or two.
+    pub state: &'static str,
+    /// Paths that are still to be sent.
+    pub pending: usize,
+    /// Paths that fail.
+    pub failing: usize,
+    /// Entries that were created, updated or deleted since it began.
+    pub changes: u64,
+    /// The size of the files that were sent since then, in bytes.
+    pub bytes: u64,
+    /// When the last batch was sent.
+    pub last: Option<DateTime<Utc>>,
+    /// Since when something has not arrived.
+    pub behind_since: Option<DateTime<Utc>>,
+}
+
 /// What a meter shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
@@ -29,6 +50,8 @@ pub struct Reading {
     pub looked: u64,
     /// The size of what was sent, in all stages together, in bytes.
     pub sent: u64,
+    /// How a mirror does that is watched, unless it is being compared.
+    pub following: Option<Following>,
 }
 
 /// Adds up what the jobs of one mirror tell.
@@ -43,6 +66,7 @@ struct State {
     scopes: HashMap<u64, u64>,
     looked: u64,
     sent: u64,
+    following: Option<Following>,
 }
 
 impl Meter {
@@ -50,6 +74,12 @@ impl Meter {
     pub fn begin(&self, stage: Stage) {
         let mut all = self.lock();
         *all = State { stage, sent: all.sent, ..State::default() };
+    }
+
+    /// A mirror is watched, and does so. What was counted of single jobs is over.
+    pub fn follow(&self, following: Following) {
+        let mut all = self.lock();
+        *all = State { following: Some(following), sent: all.sent, ..State::default() };
     }
 
     /// An rsync run is started for this scope.
@@ -70,10 +100,10 @@ impl Meter {
     /// What it shows now.
     #[must_use]
     pub fn read(&self) -> Reading {
-        let State { stage, looked, sent, .. } = *self.lock();
+        let State { stage, looked, sent, following, .. } = *self.lock();
         let most = if let Stage::Comparing(Some(total)) = stage { total } else { u64::MAX };
         // Directories that lead to several scopes are compared for each of them, so there may be a few more.
-        Reading { stage, looked: looked.min(most), sent }
+        Reading { stage, looked: looked.min(most), sent, following }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -157,6 +187,6 @@ mod tests {
         meter.job(&Scope::Listed(listed)).at(1, Some(4));
         assert_eq!(reading(&meter), (2, 1));
         meter.begin(Stage::Again);
-        assert_eq!(meter.read(), Reading { stage: Stage::Again, looked: 0, sent: 1 });
+        assert_eq!(meter.read(), Reading { stage: Stage::Again, looked: 0, sent: 1, following: None });
     }
 }

@@ -79,24 +79,29 @@ impl Mirror {
     /// different mirrors.
     #[must_use]
     pub fn id(&self) -> String {
-        /// Leaves room for a suffix within the 255 bytes of a file name.
-        const LONGEST: usize = 180;
-        let text = self.to_string();
-        let mut id = String::new();
-        // Writing to a string cannot fail.
-        for byte in text.bytes() {
-            if byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte) {
-                id.push(char::from(byte));
-            } else {
-                let _ = write!(id, "%{byte:02x}");
-            }
-        }
-        if id.len() > LONGEST {
-            id.truncate(LONGEST);
-            let _ = write!(id, "~{:016x}", fnv1a(text.as_bytes()));
-        }
-        id
+        file_name(&self.to_string())
     }
+}
+
+/// The name of a mirror as part of a file name: different for different mirrors.
+#[must_use]
+pub fn file_name(mirror: &str) -> String {
+    /// Leaves room for a prefix and a suffix within the 255 bytes of a file name.
+    const LONGEST: usize = 180;
+    let mut name = String::new();
+    // Writing to a string cannot fail.
+    for byte in mirror.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            let _ = write!(name, "%{byte:02x}");
+        }
+    }
+    if name.len() > LONGEST {
+        name.truncate(LONGEST);
+        let _ = write!(name, "~{:016x}", fnv1a(mirror.as_bytes()));
+    }
+    name
 }
 
 /// The endpoints of a target.

@@ -5,8 +5,8 @@ mod mask;
 
 use std::fs::{self, File};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use log::warn;
@@ -23,32 +23,6 @@ pub enum Hangup {
     Calls(Box<dyn Fn() + Send>),
 }
 
-/// Whether SIGINT or SIGTERM has arrived. It is known at once, before whoever handles it has heard of it.
-#[derive(Debug, Clone, Default)]
-pub struct AskedToEnd(Arc<AtomicUsize>);
-
-impl AskedToEnd {
-    /// The last one of them.
-    #[must_use]
-    pub fn signal(&self) -> Option<i32> {
-        i32::try_from(self.0.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
-    }
-}
-
-/// Keeps in mind from now on whether the end is asked for.
-///
-/// # Errors
-/// When the handlers cannot be installed.
-pub fn watch_for_the_end() -> io::Result<AskedToEnd> {
-    let asked = AskedToEnd::default();
-    for signal in [SIGINT, SIGTERM] {
-        if is_not_ignored(signal, ignored()) {
-            flag::register_usize(signal, Arc::clone(&asked.0), signal.unsigned_abs() as usize)?;
-        }
-    }
-    Ok(asked)
-}
-
 /// Calls `on_first` from a thread of its own when the first signal arrives; when a second one does, calls `at_once`, which
 /// kills what was started, and ends the process by the same signal.
 ///
@@ -62,8 +36,12 @@ pub fn install(
     let ignored = ignored();
     // It can only be opened where there is one.
     let has_terminal = File::open("/dev/tty").is_ok();
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| is_not_ignored(*signal, ignored)))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_in(ignored, *signal)))?;
+    for signal in [SIGINT, SIGTERM] {
+        if !is_in(ignored, signal) {
+            flag::register_usize(signal, Arc::clone(&LAST), signal.unsigned_abs() as usize)?;
+        }
+    }
     mask::let_hangup_in();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
@@ -88,10 +66,26 @@ pub fn install(
     Ok(())
 }
 
-/// Keeps SIGHUP waiting until [`install`] is called, by this program or by the one that this process becomes.
-pub fn hold_back_hangup() {
+/// Before this process becomes another program: SIGHUP waits until that calls [`install`], and the others end it at once until
+/// then. Tells if one of those came before, which the other program would never hear of.
+#[must_use]
+pub fn hand_over() -> Option<i32> {
     mask::hold_back_hangup();
+    let ignored = ignored();
+    for signal in [SIGINT, SIGTERM].into_iter().filter(|signal| !is_in(ignored, *signal)) {
+        mask::let_it_end(signal);
+    }
+    // From here on none can come that is not seen.
+    i32::try_from(LAST.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
 }
+
+/// Whether a set of signals, as [`ignored`] has it, has this one.
+fn is_in(set: u64, signal: i32) -> bool {
+    set & (1 << (signal - 1)) != 0
+}
+
+/// The last signal that asked for the end, noted in the moment in which it arrives.
+static LAST: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
 /// The signals that whoever started this process wants ignored, as nohup does with SIGHUP; bit N-1 stands for signal N
 /// (`proc_pid_status(5)`).
@@ -99,10 +93,6 @@ fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
-}
-
-fn is_not_ignored(signal: i32, ignored: u64) -> bool {
-    ignored & (1 << (signal - 1)) == 0
 }
 
 /// Ends the process as the signal would have done, so that the caller sees 128+N.

@@ -24,6 +24,20 @@ pub struct Known {
     pub unreadable: Option<String>,
 }
 
+impl Known {
+    /// Whether it is nothing at all.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let Known { is_watched, is_passing, condition, passes, stamp, unreadable } = self;
+        !is_watched
+            && !is_passing
+            && condition.is_none()
+            && *passes == Passes::default()
+            && stamp.is_none()
+            && unreadable.is_none()
+    }
+}
+
 /// What is being done for a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -93,7 +107,8 @@ pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing 
         // It has only just begun.
         None => State::CatchingUp,
         Some(condition) => match condition.activity {
-            Activity::CatchingUp => State::CatchingUp,
+            // What is written there is about the one before.
+            Activity::CatchingUp | Activity::Ended => State::CatchingUp,
             Activity::BackingOff => State::BackingOff,
             Activity::Refused => State::Refused,
             Activity::Live if condition.degraded.is_some() => State::Degraded,
@@ -119,6 +134,8 @@ pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing 
     };
     let mut wrong = Vec::new();
     match lag {
+        // What cannot be read may say otherwise.
+        None if known.unreadable.is_some() => {}
         None => wrong.push("it was never mirrored completely".to_owned()),
         Some(lag) if lag > max_lag => wrong.push(format!("it is {} behind", rough(lag))),
         Some(_) => {}
@@ -140,6 +157,7 @@ pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::condition::Counters;
     use crate::state::passes::{Ended, Reached};
 
     fn at(minutes_ago: i64) -> DateTime<Utc> {
@@ -160,7 +178,11 @@ mod tests {
             failing_paths: Vec::new(),
             last_error: None,
             arrived: Some(at(5)),
+            behind_since: None,
             batches: 1,
+            last_batch: None,
+            counters: Counters::default(),
+            inotify_watches: 0,
         }
     }
 

@@ -8,16 +8,14 @@ Examples:
   sersync full-sync --changed               hourly, between passes that compare everything
   sersync full-sync --shard 2/4             the second of four machines that mount the same sources
   sersync full-sync --checksum              also what changed without a new size or time
+  sersync full-sync -v --log-file /var/log/sersync/full-sync.log
+                                            in a crontab, with a log of its own
   sersync full-sync --from /data/file --to rsync://rsync@10.0.0.2/backup1/file-backup \\
                     --password-file /etc/sersync/rsync.passwd
 
 What is overwritten or deleted goes to history-backup/NAME/ in the same module.
 
-With --json there is one object with \"type\": \"mirror\" for each mirror, with its mirror, exit, error, created, updated,
-deleted and attributes (entries), bytes (the size of the files that were sent), sent (over the wire), rsync_runs, seconds and
-failing: a list of objects with path and why; without path where rsync names none. Of a pass that was cut off, the numbers are
-what rsync had begun with. With --dry-run an object with \"type\": \"item\" for each change comes before, with its mirror,
-change (create, update, attrs, delete) and path. A path that is not UTF-8 is also there as path_hex, its bytes.
+With --json each line is an object. sersync-full-sync(8) lists the fields.
 
 ";
 
@@ -31,10 +29,7 @@ Examples:
 All files are read on both sides, or those of the sample. The time limit is `timeout` in [full-sync]. At most 100,000
 differences of one mirror are listed; what is beyond is counted.
 
-With --json there is an object with \"type\": \"difference\" for each difference, with its mirror, difference (the word)
-and path, and one with \"type\": \"mirror\" for each mirror, with its mirror, exit, error, compared (entries), missing,
-differs, attributes, extra, not_listed, sample, seed, failing (paths that could not be compared, and why), rsync_runs and
-seconds. A path that is not UTF-8 is also there as path_hex, its bytes.
+With --json each line is an object. sersync-verify(8) lists the fields.
 
 ";
 
@@ -44,19 +39,20 @@ Examples:
   sersync watch file-backup --for 5m        for a crontab line that starts every five minutes
   sersync watch --until-idle 30s            until everything has arrived
   systemctl enable --now sersync-watch      as a service, by the unit of the packages
+  sersync watch -v --log-format json        with messages for programs
 
 A full-sync of the same mirror may run beside it. While it runs, files that are new or changed go on being sent; what
 deletes something, and what is in directories that came or went, is sent when it is over. A watch that is started while a
 full-sync runs begins when that is over.
 
+On a terminal, without -v, a line for each mirror shows what is being done, how much is pending, how far it is behind, and what
+was sent; in the end there is a summary. [notify] and [metrics] in the configuration name who is told how the mirrors do.
+
 As a service it is one of Type=notify: it says when everything is watched, that it is alive where WatchdogSec= asks for
 that, when it reads its settings again, and when it ends. On SIGHUP it reads the configuration again, when it has no terminal:
 what is wrong there is said and changes nothing. Nothing that happens meanwhile is missed.
 
-With --json there is an object with \"type\": \"batch\" for everything that was sent, with its mirror, occasion (changes,
-beside-pass, catch-up), created, updated, deleted and attributes (entries), bytes (the size of the files that were sent), sent
-(over the wire), rsync_runs and seconds. With --dry-run there is one with \"type\": \"item\" for each change before that,
-with its mirror, change (create, update, attrs, delete) and path, and path_hex when that is not UTF-8.
+With --json each line is an object. sersync-watch(8) lists the fields.
 
 ";
 
@@ -65,17 +61,14 @@ Examples:
   sersync status                            all mirrors
   sersync status --failing                  with the paths that fail, and why
   sersync status --watch                    shown again every two seconds
+  sersync status >/dev/null || echo late    as a check: ends with 3 when something is not well
   sersync status --max-lag 26h              where a full-sync runs every night and nothing else
 
 BEHIND is how long ago everything had arrived; of a mirror that is live and has nothing to send it is nothing. A mirror is not
 well when it is behind for longer than --max-lag, when a path fails, when its last pass failed, or when a safety guard refuses
 it. Who runs it needs to read the state directory of the others.
 
-With --json there is an object with \"type\": \"mirror\" for each mirror, with its mirror, state (live, degraded, catching up,
-backing off, refused, full-sync is running, not running), since, lag_seconds (null when it was never complete), pending,
-failing (their number), failing_paths (objects with path and why), degraded (why), error (why, at), wrong (a list of what is
-not well), well, last_pass, last_good_pass, last_full_pass (at, seconds, reached, exit, error, failing, created, updated,
-deleted, attributes, bytes, sent, rsync-runs) and now.
+With --json each line is an object. sersync-status(8) lists the fields.
 
 ";
 
@@ -91,10 +84,7 @@ Names in the history are in the local time of the host that mirrors. On a server
 zone, as in `TZ=Asia/Shanghai sersync prune-history --local ...`. --local takes no lock, and cannot tell what is in use: with
 --keep-days 0 it keeps the newest bucket.
 
-With --json there is an object with \"type\": \"bucket\" for each bucket, each day without buckets and each other name, with
-its mirror, action (remove, keep, leave), path and reason; and one with \"type\": \"mirror\" for each mirror, with its mirror,
-exit, error, dry_run, kept, removed (buckets and days), left_alone (names), deleted (entries in what was removed), failing
-(what could not be removed, and why), rsync_runs and seconds.
+With --json each line is an object. sersync-prune-history(8) lists the fields.
 
 ";
 
@@ -111,8 +101,7 @@ have the attributes that they have now. Which files were new is known on the hos
 another one, or where that was lost, files that were new since are there as well. Neither is known of what was mirrored
 while no history was kept.
 
-With --json there is one object with \"type\": \"restored\", with its mirror, moment, files, directories, dry_run and path. A
-path that is not UTF-8 is also there as path_hex, its bytes.
+With --json each line is an object. sersync-restore(8) lists the fields.
 
 ";
 
@@ -131,9 +120,7 @@ Examples:
 Times are in the local time of the host that mirrors; for what another host has written, set TZ to its time zone. The time
 limit is `timeout` in [full-sync].
 
-With --json there is an object with \"type\": \"bucket\" for each bucket and each day without buckets, with its mirror, path,
-start (local time), age (seconds) and whole_day (whether it is a day without buckets); with --size also files (files and
-links) and bytes.
+With --json each line is an object. sersync-history-list(8) lists the fields.
 
 ";
 
@@ -148,9 +135,7 @@ Examples:
 Buckets are named in the local time of the host that wrote them; other times are in that of this host, or of TZ. The time
 limit is `timeout` in [full-sync].
 
-With --json there is an object with \"type\": \"version\" for each version, with its mirror, bucket, modified (local time; null
-when it is not known), size (bytes), kind (file, link or special) and path. A path that is not UTF-8 is also there as
-path_hex, its bytes. When nothing was found there is none.
+With --json each line is an object. sersync-history-find(8) lists the fields.
 
 ";
 
@@ -179,9 +164,7 @@ Examples:
 
 Limits for watches and queues hold for all processes of a user together: run it as the user who runs watch.
 
-With --json there is one object with \"type\": \"finding\" for each check, with its check, result (ok, hint, warn, bad or
-skipped), found and remedy (null when there is nothing to do). With --fix an object with \"type\": \"done\" for each change
-comes before, with done (what was changed).
+With --json each line is an object. sersync-check-kernel(8) lists the fields.
 
 ";
 
@@ -194,8 +177,7 @@ The result of each check is ok, hint (it works, and could be better), warn (it w
 The exit status is that of the worst: 3 for a warning, and for what is bad what a pass would end with, or 1 when that
 differs.
 
-With --json there is one object with \"type\": \"finding\" for each check, with its target, endpoint, check, result, found
-and remedy (null when there is nothing to do).
+With --json each line is an object. sersync-check-target(8) lists the fields.
 
 ";
 

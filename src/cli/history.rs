@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::examples::{
     HISTORY_EXAMPLES, HISTORY_FIND_EXAMPLES, HISTORY_LIST_EXAMPLES, PRUNE_HISTORY_EXAMPLES, RESTORE_EXAMPLES,
 };
-use super::{Selection, exit_status, span};
+use super::{Logging, Selection, exit_status, span};
 use crate::config::units::Size;
 
 /// Remove what is older than `keep-days` from the history.
@@ -20,6 +20,10 @@ pub struct PruneHistoryArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would show it as help")]
     pub selection: Selection,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub logging: Logging,
 
     /// Keep so many days of history [default: `keep-days` from the configuration]. 0 keeps nothing that is not in use; a 0 in the
     /// configuration means that no history is made, and removes nothing

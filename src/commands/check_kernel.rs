@@ -14,10 +14,19 @@ use crate::cli::{CheckKernelArgs, Cli};
 use crate::exit::{Exit, Failure};
 use crate::generated::{self, File, Found, marked};
 use crate::mirror::Mirror;
+use crate::report::json::Object;
 use crate::report::{self, findings, text};
 
 /// Who writes the drop-in.
 const COMMAND: &str = "check-kernel";
+
+/// The object of something that was mended.
+pub(crate) static DONE: Object = Object {
+    kind: "done",
+    printed: "with --fix, for each change",
+    fields: &[("done", "what was changed")],
+    sometimes: &[],
+};
 
 pub(super) fn run(cli: &Cli, args: &CheckKernelArgs) -> Result<Exit> {
     let settings = setup::load(cli)?;

@@ -25,7 +25,9 @@ use crate::history::keeper::Keeper;
 use crate::hooks::{Hooks, Over};
 use crate::meter::Meter;
 use crate::mirror::Mirror;
+use crate::notify::{Health, Hurry, Notifier};
 use crate::pass::{self, Extent, Patience, Terms};
+use crate::report::logger::PATHS;
 use crate::report::progress::{Bars, Conditions};
 use crate::report::summary::Summary;
 use crate::report::{self, json, screen, text};
@@ -35,6 +37,7 @@ use crate::rsync::outcome::SETTLE;
 use crate::rsync::output::Change;
 use crate::signals::{self, Hangup};
 use crate::state::lock::{self, Kind, Lock};
+use crate::state::notices::Work;
 use crate::state::passes::{Passes, Reached};
 use crate::state::record::Record;
 use crate::tree::changed::Directories;
@@ -64,10 +67,12 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
         }
     };
     signals::install(Hangup::Ends, on_first, at_once)?;
-    let summaries = all(&setup, args, &children, &hooks);
+    let notifier = Notifier::start(&setup.settings.notify, Work::Pass, &setup.state, &hooks);
+    let summaries = all(&setup, args, &children, &hooks, &notifier);
     let show =
         log_enabled!(Level::Info) || (io::stdout().is_terminal() && log_enabled!(Level::Warn)) || args.writing.dry_run;
     Summary::log_all(&summaries);
+    notifier.finish(&hooks, Hurry::None);
     for summary in &summaries {
         if args.json {
             report::print(&(summary.json() + "\n"))?;
@@ -82,14 +87,14 @@ pub(super) fn run(cli: &Cli, args: &FullSyncArgs) -> Result<End> {
 }
 
 /// Works on all sources until they are done or the time is over.
-fn all(setup: &Setup, args: &FullSyncArgs, children: &Children, hooks: &Hooks) -> Vec<Summary> {
+fn all(setup: &Setup, args: &FullSyncArgs, children: &Children, hooks: &Hooks, notifier: &Notifier) -> Vec<Summary> {
     // They go before the results are printed.
     let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists: args.writing.dry_run });
     let mirror = |mirror: &Mirror| {
         let place = bars.begin(mirror);
         one(setup, args, mirror, children, place.meter())
     };
-    let sources = Sources { setup, args, children, hooks, mirror: &mirror };
+    let sources = Sources { setup, args, children, hooks, notifier, mirror: &mirror };
     let (done, results) = mpsc::channel();
     let mut summaries = thread::scope(|scope| {
         let sources = &sources;
@@ -173,7 +178,7 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
     let unwritten = AtomicBool::new(false);
     let passed = pass::run(&mut executor, children, terms, &|change, path| match mode {
         Mode::DryRun => list(mirror, args.json, change, path, &unwritten),
-        Mode::Real => debug!("{mirror}: {} {}", change.word(), text::path(path)),
+        Mode::Real => debug!(target: PATHS, "{mirror}: {} {}", change.word(), text::path(path)),
     });
     if mode == Mode::Real {
         passed.remember(&setup.state, mirror, args.shard);
@@ -189,16 +194,25 @@ fn one(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, children: &Children,
     Summary { reached: Some(reached), ..Summary::new(mirror, passed.outcome, passed.tally, begun.elapsed()) }
 }
 
-/// Writes down how a pass ended, for `status`.
-fn note(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, summary: &Summary) {
+/// Writes down how a pass ended, and tells whoever wants to know.
+fn note(setup: &Setup, args: &FullSyncArgs, mirror: &Mirror, summary: &Summary, notifier: Option<&Notifier>) {
     // What did not run, because another pass did, says nothing about the mirror.
     if args.writing.dry_run || summary.exit == Exit::Locked {
         return;
     }
     let asked = if args.changed { Reached::Changed } else { Reached::Everything };
     let reached = summary.reached.clone().unwrap_or(asked);
-    if let Err(e) = Passes::add(&setup.state, mirror, &summary.ended(reached)) {
+    let tell = |passes: &Passes| setup.metrics.passes(&mirror.to_string(), passes);
+    let ended = summary.ended(reached);
+    if let Err(e) = Passes::add(&setup.state, mirror, &ended, tell) {
         warn!("{mirror}: how the pass ended cannot be written down: {e}");
+    }
+    let health = match summary.exit {
+        Exit::Done => Health::Well,
+        exit => Health::Failing { why: ended.error.unwrap_or_default(), exit, paths: ended.failing },
+    };
+    if let Some(notifier) = notifier {
+        notifier.note(mirror, &health);
     }
 }
 

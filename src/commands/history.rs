@@ -1,7 +1,7 @@
 //! `history`: what is in the histories of the mirrors that were asked for. Nothing is changed anywhere.
 
-mod find;
-mod list;
+pub(super) mod find;
+pub(super) mod list;
 
 use std::time::Instant;
 

@@ -10,6 +10,7 @@ mod gen_schedule;
 mod generate;
 mod history;
 mod interrupt;
+pub mod objects;
 mod prune_history;
 mod restore;
 mod setup;
@@ -22,9 +23,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use log::{LevelFilter, error};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Logging};
 use crate::exit::{Exit, Failure};
-use crate::report::logger::{self, Lifetime};
+use crate::report::logger::{self, Lifetime, Wishes};
 use crate::signals;
 
 /// How a command ended.
@@ -47,8 +48,9 @@ pub fn run(cli: &Cli) -> ExitCode {
         _ => LevelFilter::Trace,
     };
     let lifetime = if matches!(cli.command, Command::Watch(_)) { Lifetime::Long } else { Lifetime::Short };
-    logger::init(level, lifetime);
-    match dispatch(cli) {
+    let Logging { log_file, log_format: format } = cli.command.logging();
+    let logging = logger::init(Wishes { level, lifetime, format, file: log_file.as_deref() });
+    match logging.map_err(Into::into).and_then(|()| dispatch(cli)) {
         Ok(End::Exit(exit)) => exit.into(),
         Ok(End::Signal(signal)) => {
             signals::die_of(signal);

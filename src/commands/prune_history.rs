@@ -17,6 +17,7 @@ use crate::config::{self, locate};
 use crate::executor::Mode;
 use crate::exit::{Exit, Failure};
 use crate::history::retention::Policy;
+use crate::metrics::Textfiles;
 use crate::prune::report::Report;
 use crate::prune::{self, local};
 use crate::report;
@@ -47,12 +48,16 @@ fn over_rsync(cli: &Cli, args: &PruneHistoryArgs, mode: Mode) -> Result<End> {
     let mut reports =
         at_once::all(&setup.mirrors, &children, timeout, TOO_LATE, |mirror| prune::run(mirror, &children, terms));
     reports.sort_by(|a, b| a.summary.mirror.cmp(&b.summary.mirror));
+    for report in &reports {
+        report.note(&setup.metrics);
+    }
     finish(&reports, args, children.signal())
 }
 
 fn on_this_host(cli: &Cli, args: &PruneHistoryArgs, root: &Path, mode: Mode) -> Result<End> {
     let file = locate::named(cli.config.as_deref());
     let settings = file.as_deref().map(config::load).transpose().map_err(Failure::from)?;
+    let metrics = settings.as_ref().map(|settings| Textfiles::new(&settings.metrics));
     let history = settings.map(|settings| settings.history);
     let Some(keep_days) = days(args, history.as_ref())? else { return Ok(End::Exit(Exit::Done)) };
     let (stop, ended_by) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI32::new(0)));
@@ -69,6 +74,11 @@ fn on_this_host(cli: &Cli, args: &PruneHistoryArgs, root: &Path, mode: Mode) -> 
     // Nobody here can tell whether something is being mirrored. Within a day, the newest bucket may be in use.
     let policy = Policy { keep_days, resolution, in_use: keep_days == 0 };
     let reports = local::run(&args.selection.sources, local::Terms { root, policy, max_size, mode, stop: &stop })?;
+    if let Some(metrics) = metrics {
+        for report in &reports {
+            report.note(&metrics);
+        }
+    }
     finish(&reports, args, ended_by.load(Ordering::Relaxed))
 }
 

@@ -13,11 +13,27 @@ use super::setup::{self, Setup};
 use crate::cli::{Cli, RestoreArgs, Selection};
 use crate::exit::{Exit, Failure};
 use crate::mirror::{Mirror, endpoints};
+use crate::report::json::{Object, PATH_HEX, with_path};
 use crate::report::{self, text};
 use crate::restore::place::{Destination, Staging};
 use crate::restore::when::When;
 use crate::restore::{self, Found, Terms};
 use crate::rsync::children::Children;
+
+/// The object of what was restored.
+pub(crate) static OBJECT: Object = Object {
+    kind: "restored",
+    printed: "one",
+    fields: &[
+        ("mirror", "the mirror that it came from, as NAME@ENDPOINT"),
+        ("moment", "as of when it is, and by which bucket"),
+        ("files", "files and links"),
+        ("directories", "directories"),
+        ("dry_run", "whether nothing was restored"),
+        ("path", "where it is now"),
+    ],
+    sometimes: &[PATH_HEX],
+};
 
 pub(super) fn run(cli: &Cli, args: &RestoreArgs) -> Result<End> {
     let now = Local::now();
@@ -89,7 +105,7 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
             "directories": directories,
             "dry_run": args.dry_run,
         });
-        report::json::with_path(object, &destination.path).to_string()
+        with_path(object, &destination.path).to_string()
     } else {
         let verb = if args.dry_run { "would restore" } else { "restored" };
         let everything = terms.path.as_os_str().is_empty();

@@ -9,6 +9,7 @@ use crate::config::settings::Settings;
 use crate::config::{self, adhoc, locate, password};
 use crate::exit::Failure;
 use crate::guard;
+use crate::metrics::Textfiles;
 use crate::mirror::{Endpoint, Mirror};
 use crate::rsync::version;
 use crate::state::StateDir;
@@ -22,6 +23,8 @@ pub(super) struct Setup {
     pub(super) mirrors: Vec<Mirror>,
     /// Where locks and memories are.
     pub(super) state: StateDir,
+    /// Where figures for monitoring go.
+    pub(super) metrics: Textfiles,
 }
 
 /// Everything that can be checked before anything is touched.
@@ -33,7 +36,8 @@ pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
     mirrors.iter().try_for_each(guard::check_apart)?;
     version::check()?;
     let state = StateDir::open(cli.state_dir.as_deref())?;
-    Ok(Setup { settings, mirrors, state })
+    let metrics = Textfiles::new(&settings.metrics);
+    Ok(Setup { settings, mirrors, state, metrics })
 }
 
 /// The settings, and the mirrors that were asked for.

@@ -1,29 +1,39 @@
 //! `watch`: mirrors changes as they happen.
 
-use std::collections::BTreeMap;
+mod admission;
+
 use std::env;
+use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use log::{debug, error, warn};
+use indicatif::HumanDuration;
+use log::{Level, debug, error, log_enabled, warn};
 
+use self::admission::{Admission, admitted, not_begun};
 use super::End;
 use super::setup::{self, Setup};
 use crate::cli::{Cli, WatchArgs};
 use crate::config::settings::Start;
-use crate::executor::Mode;
+use crate::executor::{Mode, Tally};
 use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
+use crate::hooks::Hooks;
 use crate::mirror::Mirror;
-use crate::report::{self, json, text};
+use crate::notify::{Hurry, Notifier};
+use crate::report::logger::PATHS;
+use crate::report::progress::{Bars, Conditions};
+use crate::report::{self, json, screen, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
-use crate::signals::{self, AskedToEnd, Hangup};
-use crate::state::lock::{Kind, Lock};
+use crate::signals::{self, Hangup};
+use crate::state::condition::Condition;
+use crate::state::notices::Work;
 use crate::state::record::Record;
 use crate::watch::{Bounds, Engine, News};
 
@@ -40,17 +50,23 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     }
     let children = Arc::new(Children::default());
     let (tell, news) = mpsc::channel();
-    let asked_to_end = signals::watch_for_the_end()?;
+    let asked_to_end = Arc::new(AtomicBool::new(false));
     let on_first = {
-        let tell = tell.clone();
+        let (tell, asked_to_end) = (tell.clone(), Arc::clone(&asked_to_end));
         move |signal| {
+            asked_to_end.store(true, Ordering::Relaxed);
             // When nobody listens any more, the end has come already.
             let _ = tell.send(News::Signal(signal));
         }
     };
+    let hooks = Arc::new(Hooks::default());
     let at_once = {
-        let children = Arc::clone(&children);
-        move || children.stop()
+        let (children, hooks) = (Arc::clone(&children), Arc::clone(&hooks));
+        move || {
+            screen::end();
+            children.stop();
+            hooks.kill();
+        }
     };
     let on_hangup = {
         let tell = tell.clone();
@@ -62,13 +78,23 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     signals::install(Hangup::Calls(Box::new(on_hangup)), on_first, at_once)?;
     let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let (mirrors, mut exits) = admitted(&setup, args, mode, empty, &|| asked_to_end.signal().is_some());
+    let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
+    let Admission { mirrors, failures } = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
+    let mut exits: Vec<Exit> = failures.iter().map(|(_, failure)| failure.exit).collect();
+    if mode == Mode::Real {
+        for (mirror, failure) in &failures {
+            not_begun(&setup, mirror, failure, &notifier);
+        }
+    }
     if mirrors.is_empty() {
+        notifier.finish(&hooks, Hurry::None);
         return Ok(match news.try_recv() {
             Ok(News::Signal(signal)) => End::Signal(signal),
             _ => End::Exit(Exit::merge(exits)),
         });
     }
+    let lists = mode == Mode::DryRun;
+    let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists });
     let engine = Engine {
         settings: &setup.settings,
         state: &setup.state,
@@ -86,19 +112,55 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             Mode::DryRun => list,
             Mode::Real => log_item,
         },
+        metrics: &setup.metrics,
+        log_file: args.logging.log_file.as_deref(),
+        notifier: &notifier,
+        bars: &bars,
         may_reload: &|| may_reload(cli, args),
         on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
     };
+    let watched: Vec<Mirror> = mirrors.iter().map(|(mirror, _)| mirror.clone()).collect();
+    let begun = Instant::now();
     let outcome = engine.run(mirrors, &news, &tell)?;
+    drop(bars);
+    notifier.finish(&hooks, if outcome.reload { Hurry::Some } else { Hurry::None });
+    // Who asks for the end meanwhile, gets it.
     if outcome.reload && outcome.signal.is_none() {
-        return begin_anew(&asked_to_end);
+        return begin_anew();
     }
     exits.extend(&outcome.exits);
+    if mode == Mode::Real && !args.json && io::stdout().is_terminal() && log_enabled!(Level::Warn) {
+        for mirror in &watched {
+            print(&summary(&setup, mirror, begun.elapsed()));
+        }
+    }
     Ok(match (outcome.signal, Exit::merge(exits)) {
         (Some(signal), Exit::Done) => End::Signal(signal),
         // What was left undone is more important than why it ended.
         (_, exit) => End::Exit(exit),
     })
+}
+
+/// What a watch has done for a mirror, in a line.
+fn summary(setup: &Setup, mirror: &Mirror, took: Duration) -> String {
+    let name = text::escaped(mirror.to_string().as_bytes());
+    let condition = match Condition::load(&setup.state, mirror) {
+        Ok(condition) => condition,
+        Err(e) => return format!("{name}: what was done is not known: {e}"),
+    };
+    let Some(Condition { batches, counters, pending, failing, .. }) = condition else {
+        return format!("{name}: nothing was done");
+    };
+    let Tally { created, updated, deleted, bytes, .. } = counters.tally;
+    let time = HumanDuration(Duration::from_secs(took.as_secs()));
+    let batches = text::count(usize::try_from(batches).unwrap_or(usize::MAX), "batch");
+    let left = match (pending, failing) {
+        (0, 0) => String::new(),
+        (pending, 0) => format!(", {} NOT SENT", text::count(pending, "path")),
+        (_, failing) => format!(", {} FAILED", text::count(failing, "path")),
+    };
+    let bytes = text::bytes(bytes);
+    format!("{name}: {batches}: {created} created, {updated} updated, {deleted} deleted, {bytes} in {time}{left}")
 }
 
 /// Whether the configuration can be read again and is good.
@@ -123,61 +185,21 @@ fn may_reload(cli: &Cli, args: &WatchArgs) -> bool {
 }
 
 /// Becomes the same program anew, with the same arguments. Nothing is left of the settings, and what happens until everything
-/// is watched again is found from the stamp on. Who was asked to end meanwhile, ends.
-fn begin_anew(asked_to_end: &AskedToEnd) -> Result<End> {
+/// is watched again is found from the stamp on.
+fn begin_anew() -> Result<End> {
     let mut args = env::args_os();
     let program = args.next().unwrap_or_else(|| "sersync".into());
     let mut command = process::Command::new(&program);
     command.args(args).env(RELOADED, "1");
-    signals::hold_back_hangup();
-    // It is the next program that nobody has asked to end.
-    if let Some(signal) = asked_to_end.signal() {
+    if let Some(signal) = signals::hand_over() {
         return Ok(End::Signal(signal));
     }
     let e = command.exec();
     Err(Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into())
 }
 
-/// The mirrors that may be worked on, with their locks; for the others, what they would exit with.
-fn admitted(
-    setup: &Setup,
-    args: &WatchArgs,
-    mode: Mode,
-    empty: EmptySource,
-    give_up: &dyn Fn() -> bool,
-) -> (Vec<(Mirror, Option<Lock>)>, Vec<Exit>) {
-    let (mut mirrors, mut exits) = (Vec::new(), Vec::new());
-    // Whoever took the lock in the moment in which it was free ends sooner or later.
-    let lock_wait = if env::var_os(RELOADED).is_some() { LONG } else { args.writing.lock_wait };
-    let mut guarded: BTreeMap<&str, Result<(), Exit>> = BTreeMap::new();
-    for mirror in &setup.mirrors {
-        let source = &mirror.source;
-        let guard = *guarded
-            .entry(&source.name)
-            .or_insert_with(|| guard::check_source(source, empty).map_err(|failure| told(&failure)));
-        let mounted = Record::was_mounted(&setup.state, mirror);
-        let guard = guard.and_then(|()| guard::check_mounted(source, mounted).map_err(|failure| told(&failure)));
-        let admitted = guard.and_then(|()| match mode {
-            Mode::DryRun => Ok(None),
-            Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, lock_wait, give_up)
-                .map(Some)
-                .map_err(|failure| told(&failure)),
-        });
-        match admitted {
-            Ok(lock) => mirrors.push((mirror.clone(), lock)),
-            Err(exit) => exits.push(exit),
-        }
-    }
-    (mirrors, exits)
-}
-
-fn told(failure: &Failure) -> Exit {
-    error!("{}", failure.message);
-    failure.exit
-}
-
 fn log_item(mirror: &Mirror, change: Change, path: &Path) {
-    debug!("{mirror}: {} {}", change.word(), text::path(path));
+    debug!(target: PATHS, "{mirror}: {} {}", change.word(), text::path(path));
 }
 
 fn list(mirror: &Mirror, change: Change, path: &Path) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::settings::{
-    Attributes, Backend, FullSync, History, Jobs, MaxDelete, Metrics, Rsync, Settings, Start, Watch,
+    Attributes, Backend, FullSync, History, Jobs, MaxDelete, Metrics, Notify, Rsync, Settings, Start, Watch,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -17,7 +17,8 @@ impl Default for Settings {
             watch: Watch::default(),
             full_sync: FullSync::default(),
             history: History::default(),
-            metrics: Metrics { textfile_dir: None },
+            metrics: Metrics::default(),
+            notify: Notify::default(),
             targets: std::collections::BTreeMap::new(),
             sources: std::collections::BTreeMap::new(),
         }
@@ -68,5 +69,18 @@ impl Default for FullSync {
 impl Default for History {
     fn default() -> Self {
         History { keep_days: 7, resolution: Duration::from_secs(60), max_size: None }
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Notify {
+            on_failure: Vec::new(),
+            on_recovery: Vec::new(),
+            heartbeat: Vec::new(),
+            failure_every: HOUR,
+            heartbeat_every: Duration::from_secs(5 * 60),
+            timeout: Duration::from_secs(30),
+        }
     }
 }

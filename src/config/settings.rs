@@ -19,6 +19,8 @@ pub struct Settings {
     pub history: History,
     /// `[metrics]`.
     pub metrics: Metrics,
+    /// `[notify]`.
+    pub notify: Notify,
     /// `[targets.NAME]`, by name.
     pub targets: BTreeMap<String, Target>,
     /// `[sources.NAME]`, by name.
@@ -146,10 +148,29 @@ pub struct History {
 }
 
 /// `[metrics]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
-    /// Where the Prometheus text file is written; nowhere when absent.
+    /// Where the Prometheus text files are written; nowhere when absent.
     pub textfile_dir: Option<PathBuf>,
+    /// Whether the names that the bash sersync had for its metrics are written as well.
+    pub legacy_names: bool,
+}
+
+/// `[notify]`: whom to tell how the mirrors do. Each is a program with its arguments; empty: nobody.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notify {
+    /// Run when a mirror fails.
+    pub on_failure: Vec<String>,
+    /// Run when it works again.
+    pub on_recovery: Vec<String>,
+    /// Run when it works.
+    pub heartbeat: Vec<String>,
+    /// A failure of the same mirror is told at most once in this time.
+    pub failure_every: Duration,
+    /// How often `watch` tells that it works.
+    pub heartbeat_every: Duration,
+    /// One of these that takes longer is ended.
+    pub timeout: Duration,
 }
 
 /// `[targets.NAME]`: where mirrors go.

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use toml::{Spanned, Value};
 
-use super::settings::{FullSync, Jobs, MaxDelete, Place, Rsync, Server, Settings, Source, Target, Watch};
+use super::settings::{FullSync, Jobs, MaxDelete, Notify, Place, Rsync, Server, Settings, Source, Target, Watch};
 use super::units::{Size, Span};
 use super::validate::{BACKENDS, NO_LIMIT, STARTS};
 use super::written::{self, Text, Texts};
@@ -45,7 +45,11 @@ fn written(settings: &Settings) -> written::Config {
             resolution: Some(text(&Span(settings.history.resolution))),
             max_size: Some(settings.history.max_size.map_or_else(|| text(NO_LIMIT), |bytes| text(&Size(bytes)))),
         }),
-        metrics: Some(written::Metrics { textfile_dir: settings.metrics.textfile_dir.as_deref().map(path) }),
+        metrics: Some(written::Metrics {
+            textfile_dir: settings.metrics.textfile_dir.as_deref().map(path),
+            legacy_names: Some(settings.metrics.legacy_names),
+        }),
+        notify: Some(notify(&settings.notify)),
         targets: Some(targets.collect::<BTreeMap<_, _>>()),
         sources: Some(sources.collect::<BTreeMap<_, _>>()),
     }
@@ -92,6 +96,17 @@ fn full_sync(full_sync: &FullSync) -> written::FullSync {
         before: Some(placed(full_sync.before.clone())),
         after: Some(placed(full_sync.after.clone())),
         hook_timeout: Some(text(&Span(full_sync.hook_timeout))),
+    }
+}
+
+fn notify(notify: &Notify) -> written::Notify {
+    written::Notify {
+        failure_every: Some(text(&Span(notify.failure_every))),
+        heartbeat_every: Some(text(&Span(notify.heartbeat_every))),
+        timeout: Some(text(&Span(notify.timeout))),
+        on_failure: Some(placed(notify.on_failure.clone())),
+        on_recovery: Some(placed(notify.on_recovery.clone())),
+        heartbeat: Some(placed(notify.heartbeat.clone())),
     }
 }
 
@@ -251,6 +266,16 @@ mod tests {
     }
 
     prop_compose! {
+        fn any_notify()(
+            (failure_every, heartbeat_every, timeout) in (secs(), secs(), secs()),
+            on_failure in prop::collection::vec("/[ -~]{1,9}", 0..3),
+            heartbeat in prop::collection::vec("/[ -~]{1,9}", 0..3),
+        ) -> Notify {
+            Notify { on_recovery: on_failure.clone(), on_failure, heartbeat, failure_every, heartbeat_every, timeout }
+        }
+    }
+
+    prop_compose! {
         fn any_settings()(
             (rsync, override_, source) in (any_rsync(), any_rsync(), any_source()),
             (place, server) in any_place().prop_flat_map(|place| (any_server(&place), Just(place)).prop_map(|(s, p)| (p, s))),
@@ -261,7 +286,8 @@ mod tests {
             (timeout, every, hook_timeout) in (secs(), secs(), secs()),
             before in prop::collection::vec("/[ -~]{1,9}", 0..3),
             (keep_days, resolution, max_size) in (0u32..=36500, 0u64..1_000_000, prop::option::of(1u64..)),
-            textfile_dir in prop::option::of(any_path()),
+            notify in any_notify(),
+            (textfile_dir, legacy_names) in (prop::option::of(any_path()), any::<bool>()),
         ) -> Settings {
             let delay = Duration::from_millis(delay);
             let target = Target { name: "t.1".to_owned(), place, rsync: override_, server };
@@ -277,7 +303,8 @@ mod tests {
                 },
                 full_sync: FullSync { timeout, every, max_delete, after: before.clone(), before, hook_timeout },
                 history: History { keep_days, resolution: Duration::from_millis(resolution), max_size },
-                metrics: Metrics { textfile_dir },
+                metrics: Metrics { textfile_dir, legacy_names },
+                notify,
                 targets: [(target.name.clone(), target)].into(),
                 sources: [(source.name.clone(), source)].into(),
             }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::Value;
+use toml::{Spanned, Value};
 
 use super::error::{Problem, Problems};
 use super::settings::{
-    Attributes, Backend, FullSync, History, Jobs, MaxDelete, Metrics, Rsync, Settings, Start, Watch,
+    Attributes, Backend, FullSync, History, Jobs, MaxDelete, Metrics, Notify, Rsync, Settings, Start, Watch,
 };
 use super::units::{Size, Span};
 use super::{extra_args, names, overlap, paths, suggest, trees, written};
@@ -38,6 +38,7 @@ pub(super) fn settings(written: &written::Config) -> Result<Settings, Vec<Proble
         full_sync: full_sync(&mut problems, written.full_sync.as_ref()),
         history: history(&mut problems, written.history.as_ref()),
         metrics: metrics(&mut problems, written.metrics.as_ref()),
+        notify: notify(&mut problems, written.notify.as_ref()),
         targets: trees::targets(&mut problems, written.targets.as_ref(), &rsync),
         sources: trees::sources(&mut problems, written),
         rsync,
@@ -150,7 +151,30 @@ fn history(problems: &mut Problems, written: Option<&written::History>) -> Histo
 
 fn metrics(problems: &mut Problems, written: Option<&written::Metrics>) -> Metrics {
     let directory = written.and_then(|metrics| metrics.textfile_dir.as_ref());
-    Metrics { textfile_dir: problems.take("textfile-dir", directory, |path| paths::absolute(path)) }
+    Metrics {
+        textfile_dir: problems.take("textfile-dir", directory, |path| paths::absolute(path)),
+        legacy_names: written.and_then(|metrics| metrics.legacy_names).unwrap_or_default(),
+    }
+}
+
+fn notify(problems: &mut Problems, written: Option<&written::Notify>) -> Notify {
+    let default = Notify::default();
+    let Some(written) = written else { return default };
+    let mut argv =
+        |key, argv: Option<&Spanned<Vec<String>>>| problems.take(key, argv, |argv| program(argv)).unwrap_or_default();
+    let (on_failure, on_recovery) =
+        (argv("on-failure", written.on_failure.as_ref()), argv("on-recovery", written.on_recovery.as_ref()));
+    let heartbeat = argv("heartbeat", written.heartbeat.as_ref());
+    let mut time =
+        |key, text: Option<&written::Text>, default| problems.take(key, text, |text| seconds(text)).unwrap_or(default);
+    Notify {
+        on_failure,
+        on_recovery,
+        heartbeat,
+        failure_every: time("failure-every", written.failure_every.as_ref(), default.failure_every),
+        heartbeat_every: time("heartbeat-every", written.heartbeat_every.as_ref(), default.heartbeat_every),
+        timeout: time("timeout", written.timeout.as_ref(), default.timeout),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -26,6 +26,7 @@ pub(super) struct Config {
     pub(super) full_sync: Option<FullSync>,
     pub(super) history: Option<History>,
     pub(super) metrics: Option<Metrics>,
+    pub(super) notify: Option<Notify>,
     pub(super) targets: Option<Named<Target>>,
     pub(super) sources: Option<Named<Source>>,
 }
@@ -85,6 +86,19 @@ pub(super) struct History {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Metrics {
     pub(super) textfile_dir: Option<Text>,
+    pub(super) legacy_names: Option<bool>,
+}
+
+/// `[notify]`.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Notify {
+    pub(super) failure_every: Option<Text>,
+    pub(super) heartbeat_every: Option<Text>,
+    pub(super) timeout: Option<Text>,
+    pub(super) on_failure: Option<Spanned<Vec<String>>>,
+    pub(super) on_recovery: Option<Spanned<Vec<String>>>,
+    pub(super) heartbeat: Option<Spanned<Vec<String>>>,
 }
 
 /// `[targets.NAME]`.

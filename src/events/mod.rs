@@ -57,6 +57,12 @@ pub trait Sink: Send + Sync {
     /// Why changes in some directories are found late, as long as that is so.
     fn degraded(&self, why: Option<&str>);
 
+    /// The kernel's queue was too short: something that happened was not reported, and is looked for.
+    fn overflowed(&self);
+
+    /// So many directories have an inotify watch.
+    fn watches(&self, number: usize);
+
     /// From now on every change below this root directory is reported; or, with `None`, the root is gone for now.
     fn watching(&self, root: Option<Identity>);
 }

@@ -16,6 +16,7 @@ use super::{Sink, Waker};
 use crate::config::settings::{Backend, Source};
 use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
+use crate::report::fold::{Fold, Say};
 use crate::state::record::Moment;
 use crate::tree::Reach;
 use crate::tree::exclude::Excludes;
@@ -93,6 +94,7 @@ fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn 
     let name = &source.name;
     let mut missed = Missed::Nothing;
     let mut mounted = false;
+    let mut fold = Fold::default();
     while !stop.is_requested() {
         let begun = Instant::now();
         mounted |= guard::is_mounted(&source.path);
@@ -106,11 +108,16 @@ fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn 
             Ok((_, Ended::Stopped)) => return,
             Ok((kind, Ended::Overflow)) => {
                 missed = since(missed, reported);
-                warn!(
-                    "source `{name}`: changes came faster than they were read, so what changed {} is looked for; if this \
-                     is usual, raise the limit: sysctl fs.{kind}.max_queued_events=1000000",
-                    missed.told()
-                );
+                sink.overflowed();
+                let (why, told) = ("changes came faster than they were read", missed.told());
+                match fold.failed(why, Instant::now(), Local::now()) {
+                    Say::Reason => warn!(
+                        "source `{name}`: {why}, so what changed {told} is looked for; if this is usual, raise the limit: \
+                         sysctl fs.{kind}.max_queued_events=1000000"
+                    ),
+                    Say::Still(how) => warn!("source `{name}`: {why}, and what changed {told} is looked for; {how}"),
+                    Say::Nothing => info!("source `{name}`: {why}, and what changed {told} is looked for"),
+                }
             }
             Ok((_, Ended::Unable)) => missed = since(missed, reported),
             Ok((_, Ended::RootLost)) => {
@@ -123,12 +130,22 @@ fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn 
                 missed = Missed::Everything;
             }
             Err(e) => {
-                error!("source `{name}`: {}; trying again", explain(&e));
+                let why = explain(&e);
+                match fold.failed(&why, Instant::now(), Local::now()) {
+                    Say::Reason => error!("source `{name}`: {why}; trying again"),
+                    Say::Still(how) => error!("source `{name}`: {why}; {how}"),
+                    Say::Nothing => {}
+                }
                 missed = Missed::Everything;
                 stop.pause(ROOT_CHECK);
             }
         }
+        if begun.elapsed() > ROOT_CHECK * 2 {
+            // It went well for a while, so what comes next is news.
+            fold.worked();
+        }
         sink.degraded(None);
+        sink.watches(0);
         // Whatever makes it fail again and again, it costs little.
         stop.pause(LEAST_SESSION.saturating_sub(begun.elapsed()));
     }

@@ -39,5 +39,7 @@ impl Sink for Nobody {
     fn reported_until(&self, _: Moment) {}
     fn delivered(&self, _: Instant) {}
     fn degraded(&self, _: Option<&str>) {}
+    fn overflowed(&self) {}
+    fn watches(&self, _: usize) {}
     fn watching(&self, _: Option<Identity>) {}
 }

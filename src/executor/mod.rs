@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use log::{debug, info};
+use serde::{Deserialize, Serialize};
 
 use self::deletions::Deletions;
 use self::division::{groups, jobs};
@@ -53,7 +54,7 @@ pub enum Versions {
 }
 
 /// What a run did, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Paths that were not there before.
     pub created: u64,

@@ -13,6 +13,8 @@ use crate::report::text;
 
 /// The rest of a longer line is left out.
 const LONGEST_LINE: usize = 4096;
+/// Further lines are counted, so that a hook does not flood the log.
+const MOST_LINES: usize = 1_000;
 /// How many of the last lines are remembered.
 const KEPT: usize = 20;
 /// What is in the pipes when a hook ends is read in so many portions at most: others may go on writing to them.
@@ -22,6 +24,8 @@ const MOST_PORTIONS: usize = 100;
 pub(super) struct Output<F> {
     pipes: [Pipe; 2],
     last: VecDeque<String>,
+    /// How many lines there were.
+    lines: usize,
     on_line: F,
 }
 
@@ -39,7 +43,7 @@ impl<F: Fn(&str)> Output<F> {
         let stdout = child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe)));
         let stderr = child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe)));
         let pipes = [stdout, stderr].map(|file| Pipe { file, ..Pipe::default() });
-        Output { pipes, last: VecDeque::new(), on_line }
+        Output { pipes, last: VecDeque::new(), lines: 0, on_line }
     }
 
     /// Waits up to `patience` for something to be printed, and reads one portion of it. False when there was nothing.
@@ -79,6 +83,9 @@ impl<F: Fn(&str)> Output<F> {
                 self.tell(&std::mem::take(&mut pipe.line));
             }
         }
+        if self.lines > MOST_LINES {
+            (self.on_line)(&format!("... and {}", text::count(self.lines - MOST_LINES, "more line")));
+        }
     }
 
     /// The last lines, oldest first.
@@ -88,7 +95,10 @@ impl<F: Fn(&str)> Output<F> {
 
     fn tell(&mut self, line: &[u8]) {
         let line = text::escaped(line.get(..LONGEST_LINE).unwrap_or(line));
-        (self.on_line)(&line);
+        self.lines += 1;
+        if self.lines <= MOST_LINES {
+            (self.on_line)(&line);
+        }
         if self.last.len() == KEPT {
             self.last.pop_front();
         }

@@ -15,7 +15,7 @@ use std::time::Instant;
 use chrono::Local;
 use log::warn;
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, unlinkat};
+use rustix::fs::{AtFlags, fstatvfs, unlinkat};
 use rustix::io::Errno;
 
 use self::files::{Kind, Walk};
@@ -24,6 +24,7 @@ use crate::executor::{Mode, Tally};
 use crate::exit::{Exit, Failure};
 use crate::history::bucket::HISTORY_DIR;
 use crate::history::retention::{self, Found, Plan, Policy, Unit};
+use crate::metrics::history::Disk;
 use crate::report::summary::Summary;
 use crate::report::text;
 use crate::rsync::outcome::Failing;
@@ -114,13 +115,23 @@ impl<'a> Pruning<'a> {
                 return Report::not_begun(mirror, &Failure::new(exit, why));
             }
         };
-        let plan = match self.plan(source.as_fd()) {
-            Ok(plan) => plan,
+        let (plan, sizes) = match self.plan(source.as_fd()) {
+            Ok(planned) => planned,
             Err(failure) => return Report::not_begun(mirror, &failure),
         };
         let removed = match self.terms.mode {
             Mode::Real => self.remove(source.as_fd(), &plan),
             Mode::DryRun => BTreeSet::new(),
+        };
+        let left = |sizes: BTreeMap<Unit, u64>| {
+            sizes.iter().filter(|(unit, _)| !removed.contains(unit)).map(|(_, size)| size).sum()
+        };
+        let disk = Disk {
+            used: sizes.map(left),
+            limit: self.terms.max_size,
+            free_and_all: fstatvfs(source.as_fd())
+                .ok()
+                .map(|it| (it.f_bavail * it.f_frsize, it.f_blocks * it.f_frsize)),
         };
         let tally = Tally { deleted: self.walk.deleted.into_inner(), ..Tally::default() };
         let failing = self.walk.failing.into_inner().unwrap_or_default();
@@ -129,10 +140,11 @@ impl<'a> Pruning<'a> {
         let why = stopped.then(|| "stopped before it was done".to_owned());
         let failing = Failing { paths: failing, ..Failing::default() };
         let summary = Summary { mirror, exit, why, failing, tally, took: begun.elapsed(), reached: None };
-        Report::local(summary, plan, removed, self.terms.mode)
+        Report::local(summary, plan, removed, self.terms.mode, disk)
     }
 
-    fn plan(&self, source: BorrowedFd<'_>) -> Result<Plan, Failure> {
+    /// What is to be done, and how big each part of the history is, where that has to be known.
+    fn plan(&self, source: BorrowedFd<'_>) -> Result<(Plan, Option<BTreeMap<Unit, u64>>), Failure> {
         let cannot = |e| Failure::new(Exit::Failed, format!("the history cannot be listed: {}", files::words(e)));
         let mut found = Vec::new();
         for (name, kind) in files::list(source).map_err(cannot)? {
@@ -155,14 +167,15 @@ impl<'a> Pruning<'a> {
         }
         let plan = retention::plan(&found, self.terms.policy, &Local::now());
         let mut plan = plan.map_err(|ahead| Failure::new(Exit::Refused, ahead.to_string()))?;
-        if let Some(most) = self.terms.max_size {
+        let sizes = self.terms.max_size.map(|most| {
             let links = Mutex::default();
             let units: Vec<Unit> = plan.decisions.iter().map(|(unit, _)| *unit).collect();
             let size = |unit: &Unit| (*unit, self.within(source, *unit, |dir, name| self.walk.size(dir, name, &links)));
             let sizes: BTreeMap<Unit, u64> = units.par_iter().map(size).collect();
             plan.limit(most, |unit| sizes.get(&unit).copied().unwrap_or_default());
-        }
-        Ok(plan)
+            sizes
+        });
+        Ok((plan, sizes))
     }
 
     /// Does something with a unit, given the open directory that it is in and its name there.

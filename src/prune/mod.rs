@@ -18,6 +18,7 @@ use crate::history::bucket::Bucket;
 use crate::history::remote::{Remote, permanent};
 use crate::history::retention::{self, Plan, Policy, Unit};
 use crate::mirror::Mirror;
+use crate::report::logger::PATHS;
 use crate::report::text;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, SETTLE};
@@ -137,7 +138,7 @@ impl Pruning<'_> {
             let outcome = remote.rsync(command, |line| {
                 let Line::Item { change: Change::Delete, path, .. } = output::parse(line) else { return };
                 deleted += 1;
-                debug!("{mirror}: delete {}", text::path(&path));
+                debug!(target: PATHS, "{mirror}: delete {}", text::path(&path));
                 // Most lines are about what is deeper, and are not looked up.
                 if path.as_os_str().len() <= longest {
                     gone.extend(path.to_str().and_then(|name| names.get(name)));

@@ -8,16 +8,51 @@ use log::{info, warn};
 use serde_json::json;
 
 use crate::executor::{Mode, Tally};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::history::retention::{Plan, Unit};
+use crate::metrics::Textfiles;
+use crate::metrics::history::{Disk, Known};
 use crate::mirror::Mirror;
-use crate::report::json::with_path;
-use crate::report::summary::Summary;
+use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::summary::{FAILING, Summary};
 use crate::report::text::{self, count};
 use crate::rsync::outcome::{Failing, Outcome};
 
 /// More foreign names than this are counted only.
 const NAMED: usize = 100;
+
+/// The object of a part of the history.
+pub static BUCKET: Object = Object {
+    kind: "bucket",
+    printed: "for each bucket, each day without buckets and each other name",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("action", "what becomes of it: remove, keep or leave (another name)"),
+        ("reason", "why"),
+        ("path", "where it is in the history"),
+    ],
+    sometimes: &[PATH_HEX],
+};
+
+/// The object of a history.
+pub static OBJECT: Object = Object {
+    kind: "mirror",
+    printed: "one for each mirror",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("exit", "the exit code that this mirror alone would give"),
+        ("error", "why it failed as a whole; null when it did not"),
+        ("dry_run", "whether nothing was changed"),
+        ("kept", "buckets and days that stay"),
+        ("removed", "buckets and days that are gone, or would be"),
+        ("left_alone", "other names"),
+        ("deleted", "entries in what was removed"),
+        ("rsync_runs", "how many rsync processes it took"),
+        ("seconds", "how long it took"),
+        ("failing", "what could not be removed, a list"),
+    ],
+    sometimes: &FAILING,
+};
 
 /// What came out for one history.
 #[derive(Debug)]
@@ -28,6 +63,7 @@ pub struct Report {
     /// What is gone.
     removed: BTreeSet<Unit>,
     mode: Mode,
+    disk: Disk,
 }
 
 impl Report {
@@ -42,7 +78,8 @@ impl Report {
         tally: Tally,
         took: Duration,
     ) -> Self {
-        Report { summary: Summary::new(mirror, outcome, tally, took), plan: plan.unwrap_or_default(), removed, mode }
+        let (summary, plan) = (Summary::new(mirror, outcome, tally, took), plan.unwrap_or_default());
+        Report { summary, plan, removed, mode, disk: Disk::default() }
     }
 
     /// The result for a history that was not touched.
@@ -58,13 +95,25 @@ impl Report {
             took,
             reached: None,
         };
-        Report { summary, plan: Plan::default(), removed: BTreeSet::new(), mode: Mode::Real }
+        Report { summary, plan: Plan::default(), removed: BTreeSet::new(), mode: Mode::Real, disk: Disk::default() }
     }
 
     /// The result of a run on the backup server itself.
     #[must_use]
-    pub(super) fn local(summary: Summary, plan: Plan, removed: BTreeSet<Unit>, mode: Mode) -> Self {
-        Report { summary, plan, removed, mode }
+    pub(super) fn local(summary: Summary, plan: Plan, removed: BTreeSet<Unit>, mode: Mode, disk: Disk) -> Self {
+        Report { summary, plan, removed, mode, disk }
+    }
+
+    /// Writes down for monitoring what is known of the history now.
+    pub fn note(&self, metrics: &Textfiles) {
+        // What did not run, because another pass did, says nothing about the history; a dry run changes nothing.
+        if self.mode == Mode::DryRun || self.summary.exit == Exit::Locked {
+            return;
+        }
+        let [kept, _, _] = self.counts();
+        let buckets = self.summary.why.is_none().then_some(kept);
+        let known = Known { exit: self.summary.exit.code(), buckets, disk: self.disk };
+        metrics.history(&self.summary.mirror, &known);
     }
 
     /// Logs what failed and which names were left alone because they are not ours.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::json::Object;
 use super::table::{Side, Table};
 use crate::exit::Exit;
 
@@ -43,6 +44,34 @@ impl Grade {
         }
     }
 }
+
+/// The object of a check of this host.
+pub static OBJECT: Object = Object {
+    kind: "finding",
+    printed: "one for each check",
+    fields: &[
+        ("check", "what was looked at"),
+        ("result", "how well it is: ok, hint, warn, bad or skipped"),
+        ("found", "what was found"),
+        ("remedy", "what to do about it; null when there is nothing to do"),
+    ],
+    sometimes: &[],
+};
+
+/// The object of a check of an endpoint.
+pub static OF_A_TARGET: Object = Object {
+    kind: "finding",
+    printed: "one for each check of each endpoint",
+    fields: &[
+        ("target", "the target, as the configuration calls it"),
+        ("endpoint", "its endpoint"),
+        ("check", "what was looked at"),
+        ("result", "how well it is: ok, hint, warn, bad or skipped"),
+        ("found", "what was found"),
+        ("remedy", "what to do about it; null when there is nothing to do"),
+    ],
+    sometimes: &[],
+};
 
 /// One thing that was looked at. The texts have to be safe to print.
 #[derive(Debug, Clone, PartialEq, Eq)]

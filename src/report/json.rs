@@ -10,6 +10,36 @@ use super::text;
 use crate::mirror::Mirror;
 use crate::rsync::output::Change;
 
+/// What is promised of an object that `--json` prints: its fields stay, and mean the same. There may be more one day.
+#[derive(Debug)]
+pub struct Object {
+    /// Its `type`.
+    pub kind: &'static str,
+    /// When it is printed.
+    pub printed: &'static str,
+    /// Its fields and what they mean, after `type`. Those of objects in it are named `OUTER.INNER`, those of objects in a
+    /// list `LIST[].INNER`.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// Fields that are there only under the condition that they name.
+    pub sometimes: &'static [(&'static str, &'static str)],
+}
+
+/// What every path has.
+pub(crate) const PATH_HEX: (&str, &str) =
+    ("path_hex", "when the path is not UTF-8: its bytes as hexadecimal digits; path is a form for people then");
+
+/// One path that is or would be changed.
+pub static ITEM: Object = Object {
+    kind: "item",
+    printed: "with --dry-run, for each change",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("change", "what is done: create, update, attrs (nothing but permissions, owner or time) or delete"),
+        ("path", "the path within the source; `.` is the source itself"),
+    ],
+    sometimes: &[PATH_HEX],
+};
+
 /// Adds a path to a JSON object. As `path` it is the name itself when that is UTF-8; else a form for people, and
 /// `path_hex` has its bytes as hexadecimal digits.
 #[must_use]

@@ -1,28 +1,36 @@
-//! The logger: one line per message on stderr, in the form that its reader wants.
+//! The logger: one line per message on stderr, in a file, or both, in the form that its reader wants.
+
+mod file;
+mod flood;
+mod line;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use chrono::Local;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use self::file::LogFile;
+use self::flood::{Flood, Verdict};
+pub use self::line::Format;
+use self::line::Prefix;
 use super::screen;
+use crate::exit::Failure;
 
-/// What stands before a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prefix {
-    /// `<N>`: the priority that systemd's journal reads; it adds the time itself.
-    Journal,
-    /// `error: `: for people and cron mail.
-    Word,
-    /// Time and level: for a long run whose stderr goes to a file.
-    Time,
-}
+/// The target of the messages that are about one path each, of which there may be very many.
+pub const PATHS: &str = "paths";
 
+/// Where messages go, and which.
 #[derive(Debug)]
 struct Logger {
     prefix: Prefix,
+    format: Format,
+    /// With it, stderr gets warnings and errors only.
+    file: Option<LogFile>,
+    flood: Mutex<Flood>,
 }
 
 /// How the command will run, which decides on timestamps.
@@ -34,19 +42,52 @@ pub enum Lifetime {
     Long,
 }
 
-/// Sets the logger up; messages from `level` on are shown.
-pub fn init(level: LevelFilter, lifetime: Lifetime) {
+/// What is wanted of the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes<'a> {
+    /// Messages from this level on are shown.
+    pub level: LevelFilter,
+    /// How the command will run.
+    pub lifetime: Lifetime,
+    /// What a line looks like.
+    pub format: Format,
+    /// Where they go beside stderr.
+    pub file: Option<&'a Path>,
+}
+
+/// The level of what goes to stderr, as a number.
+static ON_STDERR: AtomicUsize = AtomicUsize::new(LevelFilter::Off as usize);
+
+/// Sets the logger up.
+///
+/// # Errors
+/// One line when the file must not or cannot be written. Then everything goes to stderr.
+pub fn init(wishes: Wishes<'_>) -> Result<(), Failure> {
     let prefix = if is_journal() {
         Prefix::Journal
-    } else if lifetime == Lifetime::Long && !io::stderr().is_terminal() {
+    } else if wishes.lifetime == Lifetime::Long && !io::stderr().is_terminal() {
         Prefix::Time
     } else {
         Prefix::Word
     };
+    let (file, failure) = match wishes.file.map(LogFile::open).transpose() {
+        Ok(file) => (file, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let on_stderr = if file.is_some() { wishes.level.min(LevelFilter::Warn) } else { wishes.level };
+    ON_STDERR.store(on_stderr as usize, Ordering::Relaxed);
+    let flood = Mutex::new(Flood::new(wishes.level));
     // A second call would be a programming error without any harm: the first logger stays.
-    if log::set_boxed_logger(Box::new(Logger { prefix })).is_ok() {
-        log::set_max_level(level);
+    if log::set_boxed_logger(Box::new(Logger { prefix, format: wishes.format, file, flood })).is_ok() {
+        log::set_max_level(wishes.level);
     }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Whether stderr gets warnings and errors, and nothing that would not be worth one.
+#[must_use]
+pub fn is_terse() -> bool {
+    ON_STDERR.load(Ordering::Relaxed) == LevelFilter::Warn as usize
 }
 
 /// Whether stderr is the journal. `$JOURNAL_STREAM` alone does not tell: a child whose stderr was redirected inherits it
@@ -57,25 +98,42 @@ fn is_journal() -> bool {
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
+impl Logger {
+    fn write(&self, record: &Record<'_>) {
+        if let Some(file) = &self.file
+            && let Err(Some(why)) = file.write(&line::line(record, Prefix::Time, self.format))
+        {
+            self.on_stderr(&Record::builder().level(Level::Error).args(format_args!("{why}")).build());
+        }
+        if record.level() as usize <= ON_STDERR.load(Ordering::Relaxed) {
+            self.on_stderr(record);
+        }
+    }
+
+    fn on_stderr(&self, record: &Record<'_>) {
+        let line = line::line(record, self.prefix, self.format);
+        // One write per line, so that lines of several processes do not mix. There is nowhere to report a failure to.
+        let _ = screen::above(|| io::stderr().write_all(line.as_bytes()));
+    }
+}
+
 impl Log for Logger {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
-        let (priority, word) = match record.level() {
-            Level::Error => (3, "error: "),
-            Level::Warn => (4, "warning: "),
-            Level::Info => (6, ""),
-            Level::Debug | Level::Trace => (7, ""),
-        };
-        let line = match self.prefix {
-            Prefix::Journal => format!("<{priority}>{}\n", record.args()),
-            Prefix::Word => format!("{word}{}\n", record.args()),
-            Prefix::Time => format!("{} {word}{}\n", Local::now().format("%Y-%m-%d %H:%M:%S"), record.args()),
-        };
-        // One write per line, so that lines of several processes do not mix. There is nowhere to report a failure to.
-        let _ = screen::above(|| io::stderr().write_all(line.as_bytes()));
+        let verdict = self.flood.lock().unwrap_or_else(PoisonError::into_inner).judge(record.target() == PATHS);
+        match verdict {
+            Verdict::Show => self.write(record),
+            Verdict::Hide => {}
+            Verdict::ShowAfter(hidden) => {
+                let more = format!("... and {hidden} more paths; -vvv shows all of them");
+                let args = format_args!("{more}");
+                self.write(&Record::builder().level(Level::Debug).args(args).build());
+                self.write(record);
+            }
+        }
     }
 
     fn flush(&self) {}

@@ -1,6 +1,7 @@
 //! What operators see: log lines, results, and names made safe to print.
 
 pub mod findings;
+pub mod fold;
 pub mod json;
 pub mod logger;
 pub mod progress;

@@ -7,11 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
-use log::{LevelFilter, debug};
+use log::debug;
 
-use super::{screen, text};
-use crate::meter::{Meter, Reading, Stage};
+use super::{logger, screen, text};
+use crate::meter::{Following, Meter, Reading, Stage};
 use crate::mirror::Mirror;
 
 /// Work that ends sooner shows no bar: it would only flash up.
@@ -74,7 +75,7 @@ impl Bars {
     /// (`-v`), or a list that runs over the same terminal, those tell how far the work is.
     #[must_use]
     pub fn new(conditions: Conditions) -> Bars {
-        let alone = log::max_level() == LevelFilter::Warn && !(conditions.lists && io::stdout().is_terminal());
+        let alone = logger::is_terse() && !(conditions.lists && io::stdout().is_terminal());
         if !(conditions.wanted && alone && screen::can_be_drawn_on()) {
             return Bars(None);
         }
@@ -215,7 +216,7 @@ struct Bar {
 
 impl Bar {
     fn update(&mut self, room: usize) {
-        let Reading { stage, looked, sent } = self.mirror.meter.read();
+        let Reading { stage, looked, sent, following } = self.mirror.meter.read();
         let bar = &self.line;
         bar.set_prefix(format!("{:room$}", shortened(&self.mirror.name, room)));
         if self.shown.replace(stage) != Some(stage) {
@@ -232,7 +233,9 @@ impl Bar {
         }
         bar.set_position(looked);
         bar.set_message(match stage {
-            Stage::Waiting => "waiting".to_owned(),
+            Stage::Waiting => {
+                following.map_or_else(|| "waiting".to_owned(), |following| followed(following, Utc::now()))
+            }
             Stage::Looking => "looking at the source".to_owned(),
             Stage::Comparing(Some(total)) => numbers(sent, bar.per_sec(), (looked < total).then(|| bar.eta())),
             Stage::Comparing(None) => format!("comparing what changed{}", numbers(sent, 0.0, None)),
@@ -240,6 +243,28 @@ impl Bar {
         });
         bar.tick();
     }
+}
+
+/// How a mirror does that is watched.
+fn followed(following: Following, now: DateTime<Utc>) -> String {
+    let Following { state, pending, failing, changes, bytes, last, behind_since } = following;
+    let ago = |moment: DateTime<Utc>| {
+        let time = (now - moment).to_std().unwrap_or_default();
+        format!("{:#}", HumanDuration(Duration::from_secs(time.as_secs())))
+    };
+    let mut text = format!("{state}  {pending} pending");
+    // Writing to a string cannot fail.
+    if failing > 0 {
+        let _ = write!(text, "  {failing} FAILING");
+    }
+    if let Some(since) = behind_since.filter(|since| (now - *since).num_seconds() > 0) {
+        let _ = write!(text, "  {} behind", ago(since));
+    }
+    let _ = write!(text, "  {changes} sent  {}", text::bytes(bytes));
+    if let Some(last) = last {
+        let _ = write!(text, "  last {} ago", ago(last));
+    }
+    text
 }
 
 /// What was sent, how many entries are compared in a second, and how long it takes from here, each if there is any.
@@ -287,6 +312,26 @@ mod tests {
         assert_eq!(numbers(0, 0.0, Some(Duration::ZERO)), "");
         assert_eq!(numbers(2048, 12.4, Some(Duration::from_secs(90))), "  2.0 KiB  12/s  2m");
         assert_eq!(numbers(0, 12.4, None), "  12/s");
+    }
+
+    #[test]
+    fn what_is_watched_is_a_line() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+        let before = |seconds| Some(now - chrono::TimeDelta::seconds(seconds));
+        let well =
+            Following { state: "live", pending: 0, failing: 0, changes: 0, bytes: 0, last: None, behind_since: None };
+        assert_eq!(followed(well, now), "live  0 pending  0 sent  0 B");
+        let ill = Following {
+            state: "backing off",
+            pending: 7,
+            failing: 1,
+            changes: 34,
+            bytes: 2048,
+            last: before(3),
+            behind_since: before(130),
+        };
+        let line = "backing off  7 pending  1 FAILING  2m behind  34 sent  2.0 KiB  last 3s ago";
+        assert_eq!(followed(ill, now), line);
     }
 
     #[test]

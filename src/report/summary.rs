@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
-use crate::report::json::with_path;
+use crate::report::json::{Object, with_path};
 use crate::report::text::{self, bytes, count};
 use crate::rsync::outcome::{Failing, Outcome};
 use crate::state::passes::{Ended, Reached};
@@ -19,6 +19,34 @@ use crate::state::passes::{Ended, Reached};
 const NAMED: usize = 100;
 /// How a message about a source begins, which all its mirrors have in common.
 const OF_A_SOURCE: &str = "source `";
+
+/// The object of a mirror after a pass.
+pub static OBJECT: Object = Object {
+    kind: "mirror",
+    printed: "one for each mirror",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("exit", "the exit code that this mirror alone would give"),
+        ("error", "why it failed as a whole; null when it did not"),
+        ("created", "entries that were made"),
+        ("updated", "entries whose content was sent"),
+        ("deleted", "entries that were deleted"),
+        ("attributes", "entries of which only permissions, owner or time changed"),
+        ("bytes", "the size of the files that were sent"),
+        ("sent", "bytes that went over the wire"),
+        ("rsync_runs", "how many rsync processes it took"),
+        ("seconds", "how long it took"),
+        ("failing", "the paths that failed, a list"),
+    ],
+    sometimes: &FAILING,
+};
+
+/// The fields of the paths that failed.
+pub(crate) const FAILING: [(&str, &str); 3] = [
+    ("failing[].why", "why it failed"),
+    ("failing[].path", "which; without it where rsync names none"),
+    ("failing[].path_hex", "when that is not UTF-8: its bytes as hexadecimal digits"),
+];
 
 /// What became of one mirror.
 #[derive(Debug)]

@@ -55,11 +55,12 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// `1 path`, `2 paths`, `2 directories`.
+/// `1 path`, `2 paths`, `2 directories`, `2 batches`.
 #[must_use]
 pub fn count(number: usize, word: &str) -> String {
     match (number, word.strip_suffix('y')) {
         (1, _) => format!("1 {word}"),
+        (_, None) if word.ends_with("ch") => format!("{number} {word}es"),
         (_, Some(stem)) => format!("{number} {stem}ies"),
         (_, None) => format!("{number} {word}s"),
     }
@@ -80,8 +81,8 @@ mod tests {
     #[test]
     fn counts_for_people() {
         assert_eq!(
-            [count(1, "directory"), count(2, "directory"), count(0, "path")],
-            ["1 directory", "2 directories", "0 paths"]
+            [count(1, "directory"), count(2, "directory"), count(0, "path"), count(2, "batch")],
+            ["1 directory", "2 directories", "0 paths", "2 batches"]
         );
     }
 

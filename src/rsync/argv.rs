@@ -375,9 +375,27 @@ pub fn pattern_for_directory(dir: &Path) -> OsString {
     pattern
 }
 
+/// The exclude pattern that matches what has such a name in exactly this directory; the name may have wildcards.
+#[must_use]
+pub fn pattern_for_names_in(dir: &Path, name: &str) -> OsString {
+    let mut pattern = vec![b'/'];
+    // It has a wildcard, so that a backslash escapes in all of it.
+    for byte in dir.as_os_str().as_bytes() {
+        if b"*?[\\".contains(byte) {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    if pattern.len() > 1 {
+        pattern.push(b'/');
+    }
+    pattern.extend_from_slice(name.as_bytes());
+    OsString::from_vec(pattern)
+}
+
 /// The exclude pattern that matches exactly this path, and so all that is in it when it is a directory.
 #[must_use]
-pub(super) fn pattern_for(path: &Path) -> OsString {
+pub fn pattern_for(path: &Path) -> OsString {
     let name = path.as_os_str().as_bytes();
     let has_wildcard = name.iter().any(|byte| b"*?[".contains(byte));
     let mut pattern = vec![b'/'];

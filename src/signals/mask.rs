@@ -1,4 +1,4 @@
-//! Holds SIGHUP back while nobody can take it: between two programs of one process.
+//! What becomes of signals while nobody can take them: between two programs of one process.
 #![allow(unsafe_code, reason = "rustix has nothing for the mask of a process; each block is calls of the C library")]
 
 use std::mem::MaybeUninit;
@@ -7,6 +7,14 @@ use std::ptr;
 /// From now on SIGHUP waits, also in the program that this thread becomes by `exec(2)`.
 pub(super) fn hold_back_hangup() {
     change(libc::SIG_BLOCK);
+}
+
+/// From now on this signal ends the process, also as the program that it becomes by `exec(2)`.
+pub(super) fn let_it_end(signal: libc::c_int) {
+    // SAFETY: it takes two numbers; with a signal that can be handled it does not fail, and the old handler is not wanted.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+    }
 }
 
 /// What was held back comes in, to whatever handles it by now.

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{StateDir, note};
+use crate::executor::Tally;
 use crate::mirror::Mirror;
 
 /// More failing paths than this are counted only.
@@ -26,6 +27,38 @@ pub enum Activity {
     BackingOff,
     /// Not sending anything, since a safety guard refuses it.
     Refused,
+    /// Nothing any more: it ended in order.
+    Ended,
+}
+
+/// What was done since a watch began, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counters {
+    /// What was changed and sent.
+    pub tally: Tally,
+    /// Attempts that failed as a whole, and paths that failed in others.
+    pub errors: u64,
+    /// Further attempts at what had failed.
+    pub retries: u64,
+    /// How often the kernel's queue was too short.
+    pub overflows: u64,
+    /// How often metrics could not be written.
+    pub unwritten: u64,
+}
+
+/// The last batch that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LastBatch {
+    /// When it was done.
+    pub at: DateTime<Utc>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Entries that it created, updated or deleted.
+    pub changes: u64,
+    /// The size of the files that it sent, in bytes.
+    pub bytes: u64,
 }
 
 /// Something that went wrong.
@@ -47,7 +80,7 @@ pub struct FailingPath {
 }
 
 /// How a mirror does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Condition {
     /// What is being done.
@@ -66,8 +99,20 @@ pub struct Condition {
     pub last_error: Option<Told>,
     /// Everything that changed before this has arrived.
     pub arrived: Option<DateTime<Utc>>,
+    /// Since when something that changed has not arrived; nothing when all has.
+    #[serde(default)]
+    pub behind_since: Option<DateTime<Utc>>,
     /// How many batches were sent since the watch began.
     pub batches: u64,
+    /// The last of them.
+    #[serde(default)]
+    pub last_batch: Option<LastBatch>,
+    /// What was done since the watch began.
+    #[serde(default)]
+    pub counters: Counters,
+    /// Directories of the source that have an inotify watch.
+    #[serde(default)]
+    pub inotify_watches: usize,
 }
 
 impl Condition {

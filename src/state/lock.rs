@@ -57,6 +57,8 @@ const ENDED: &str = "ended";
 /// Even without `--lock-wait` a lock is tried for this long, because [`is_held`] takes it for a moment.
 const LEAST_WAIT: Duration = Duration::from_millis(300);
 const RETRY: Duration = Duration::from_millis(20);
+/// For so long somebody who writes a note is waited for.
+const LONGEST_NOTE: Duration = Duration::from_secs(5);
 
 impl Lock {
     /// Takes the lock of `mirror`, waiting up to `wait`, or until `give_up` says so.
@@ -207,6 +209,14 @@ pub fn is_held(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<bool
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(e)) => Err(e),
     }
+}
+
+/// Keeps others from adding to what is noted of a mirror, as long as the value lives. Nobody does so for long, and who was
+/// stopped in the middle of it does not stop others.
+pub(super) fn briefly(state: &StateDir, mirror: &Mirror) -> io::Result<Option<File>> {
+    let file = open_named(state, &format!("{}.notes", mirror.id()))?;
+    let taken = acquire(&file, LONGEST_NOTE, || false)?;
+    Ok(taken.then_some(file))
 }
 
 fn open(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<File> {

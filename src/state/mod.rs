@@ -6,6 +6,7 @@ pub mod journal;
 pub mod links;
 pub mod lock;
 mod note;
+pub mod notices;
 pub mod passes;
 pub mod record;
 
@@ -55,6 +56,12 @@ impl StateDir {
             return Some(PathBuf::from("/var/lib/sersync"));
         }
         set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state"))).map(|dir| dir.join("sersync"))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Where it is within a directory, if it is.

@@ -5,7 +5,7 @@ use std::io;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{StateDir, note};
+use super::{StateDir, lock, note};
 use crate::exit::Exit;
 use crate::mirror::Mirror;
 
@@ -74,11 +74,14 @@ pub struct Passes {
 }
 
 impl Passes {
-    /// Adds one to what was remembered. A failing one does not make the last good one forgotten.
+    /// Adds one to what was remembered, and hands out what that comes to, before anybody else can add one. A failing one does
+    /// not make the last good one forgotten.
     ///
     /// # Errors
     /// Those of the state directory.
-    pub fn add(state: &StateDir, mirror: &Mirror, ended: &Ended) -> io::Result<()> {
+    pub fn add(state: &StateDir, mirror: &Mirror, ended: &Ended, tell: impl FnOnce(&Passes)) -> io::Result<()> {
+        // Without the lock, what another pass adds in the same moment may be lost, and nothing worse.
+        let _lock = lock::briefly(state, mirror);
         let mut passes = Passes::load(state, mirror).unwrap_or_default();
         if ended.is_good() {
             passes.good = Some(ended.clone());
@@ -87,6 +90,7 @@ impl Passes {
             passes.full = Some(ended.clone());
         }
         passes.last = Some(ended.clone());
+        tell(&passes);
         note::write(state, mirror, "passes", &passes)
     }
 

@@ -10,10 +10,45 @@ use super::sample::Sample;
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
-use crate::report::json::with_path;
-use crate::report::summary::Summary;
+use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::summary::{FAILING, Summary};
 use crate::report::text;
 use crate::rsync::outcome::Outcome;
+
+/// The object of a difference.
+pub static DIFFERENCE: Object = Object {
+    kind: "difference",
+    printed: "for each difference",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("difference", "what it is: missing, differs, attributes or extra"),
+        ("path", "the path within the source; `.` is the source itself"),
+    ],
+    sometimes: &[PATH_HEX],
+};
+
+/// The object of a mirror that was compared.
+pub static OBJECT: Object = Object {
+    kind: "mirror",
+    printed: "one for each mirror",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("exit", "the exit code that this mirror alone would give"),
+        ("error", "why it failed as a whole; null when it did not"),
+        ("compared", "entries that were compared"),
+        ("missing", "entries that the mirror does not have, or as something of another kind"),
+        ("differs", "files of other content"),
+        ("attributes", "entries of other permissions, owner or time"),
+        ("extra", "entries that only the mirror has"),
+        ("not_listed", "differences beyond those that are listed"),
+        ("sample", "the share that was compared; null when it was everything"),
+        ("seed", "what the choice of that depends on; null without a sample"),
+        ("rsync_runs", "how many rsync processes it took"),
+        ("seconds", "how long it took"),
+        ("failing", "what could not be compared, a list"),
+    ],
+    sometimes: &FAILING,
+};
 
 /// What came out for one mirror.
 #[derive(Debug)]

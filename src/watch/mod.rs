@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use log::{error, info};
 
 use crate::config::settings::{Settings, Source};
@@ -32,8 +33,12 @@ use crate::executor::{Executor, Mode};
 use crate::exit::{Exit, Failure};
 use crate::guard::EmptySource;
 use crate::history::keeper::Keeper;
+use crate::meter::Meter;
+use crate::metrics::Textfiles;
 use crate::mirror::Mirror;
-use crate::rsync::argv::pattern_for_directory;
+use crate::notify::Notifier;
+use crate::report::progress::{Bars, Place};
+use crate::rsync::argv::{pattern_for, pattern_for_directory};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::state::StateDir;
@@ -75,6 +80,14 @@ pub struct Engine<'a> {
     pub on_item: fn(&Mirror, Change, &Path),
     /// Told about each batch that was sent.
     pub on_batch: fn(&Mirror, &Batch),
+    /// The lines of the mirrors on the terminal.
+    pub bars: &'a Bars,
+    /// Where figures for monitoring go.
+    pub metrics: &'a Textfiles,
+    /// Where messages go, if they go to a file.
+    pub log_file: Option<&'a Path>,
+    /// Tells whoever wants to know how the mirrors do.
+    pub notifier: &'a Notifier,
     /// Says whether the settings can be read again and are good; they are read by whoever begins anew.
     pub may_reload: &'a dyn Fn() -> bool,
 }
@@ -123,8 +136,10 @@ impl Engine<'_> {
     ) -> Result<Outcome> {
         let (mirrors, locks): (Vec<Mirror>, Vec<Option<Lock>>) = mirrors.into_iter().unzip();
         let queues: Vec<Arc<Queue>> = mirrors.iter().map(|_| Arc::new(Queue::new(&self.settings.watch))).collect();
-        let worker = |((mirror, queue), lock)| self.worker(mirror, queue, lock);
-        let workers: Vec<Worker<'_>> = mirrors.iter().zip(&queues).zip(locks).map(worker).collect::<Result<_, _>>()?;
+        let places: Vec<Place<'_>> = mirrors.iter().map(|mirror| self.bars.begin(mirror)).collect();
+        let worker = |(((mirror, queue), lock), place)| self.worker(mirror, queue, lock, Place::meter(place));
+        let parts = mirrors.iter().zip(&queues).zip(locks).zip(&places);
+        let workers: Vec<Worker<'_>> = parts.map(worker).collect::<Result<_, _>>()?;
         let sources = self.start_sources(&mirrors, &queues, tell)?;
         Ok(thread::scope(|scope| {
             for worker in workers {
@@ -134,18 +149,24 @@ impl Engine<'_> {
                     let _ = tell.send(News::Ended(worker.run()));
                 });
             }
-            self.control(&sources, &queues, news)
+            self.control(&mirrors, &sources, &queues, news)
         }))
     }
 
-    fn worker<'a>(&'a self, mirror: &'a Mirror, queue: &Arc<Queue>, lock: Option<Lock>) -> Result<Worker<'a>, Failure> {
+    fn worker<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        queue: &Arc<Queue>,
+        lock: Option<Lock>,
+        meter: Option<&'a Meter>,
+    ) -> Result<Worker<'a>, Failure> {
         let history = match self.settings.history.keep_days {
             0 => Keeper::none(),
             _ => Keeper::new(self.state.clone(), self.settings.history.resolution),
         };
         let patterns = self.real_time_patterns(&mirror.source)?;
         Ok(Worker {
-            executor: Executor::new(mirror, self.children, self.mode, history),
+            executor: Executor::new(mirror, self.children, self.mode, history).metered(meter),
             children: self.children,
             queue: Arc::clone(queue),
             excludes: compiled(&patterns)?,
@@ -158,6 +179,8 @@ impl Engine<'_> {
             drain_timeout: self.bounds.drain_timeout,
             on_item: self.on_item,
             on_batch: self.on_batch,
+            metrics: self.metrics,
+            notifier: self.notifier,
             published: Published::default(),
         })
     }
@@ -186,22 +209,53 @@ impl Engine<'_> {
         by_source.into_values().map(start).collect()
     }
 
-    /// What is left out in real time. Our own state directory is, should it lie inside the source: every batch changes
-    /// it, which would be a reason for the next batch.
+    /// What is left out in real time. So is what this program writes, should it lie inside the source: every batch changes it,
+    /// which would be a reason for the next batch.
     fn real_time_patterns(&self, source: &Source) -> Result<Vec<String>, Failure> {
         let mut patterns: Vec<String> = source.exclude.iter().chain(&source.watch_exclude).cloned().collect();
-        if let Some(inside) = self.state.within(&source.path) {
-            let pattern = pattern_for_directory(&inside).into_string().map_err(|_| {
-                let why = "the state directory lies inside the source under a name that is not UTF-8";
-                Failure::new(Exit::Failed, format!("source `{}`: {why}; give another by --state-dir DIR", source.name))
-            })?;
-            patterns.push(pattern);
+        let state = self.state.within(&source.path).map(|inside| pattern_for_directory(&inside));
+        let log = self.log_file.and_then(|file| {
+            let (file, source) = (file.canonicalize().ok()?, source.path.canonicalize().ok()?);
+            Some(pattern_for(file.strip_prefix(source).ok()?))
+        });
+        let own = [("state directory", state), ("log file", log)];
+        let own = own.into_iter().filter_map(|(what, pattern)| pattern.map(|pattern| (what, pattern)));
+        let metrics = self.metrics.patterns_within(&source.path).into_iter().map(|pattern| ("`textfile-dir`", pattern));
+        for (what, pattern) in own.chain(metrics) {
+            patterns.push(pattern.into_string().map_err(|_| {
+                let why = format!("the {what} lies inside the source under a name that is not UTF-8");
+                Failure::new(Exit::Failed, format!("source `{}`: {why}; choose another place for it", source.name))
+            })?);
         }
         Ok(patterns)
     }
 
-    fn control(&self, sources: &[EventSource], queues: &[Arc<Queue>], news: &Receiver<News>) -> Outcome {
+    /// Says that this process is alive, if it is time for that.
+    fn alive(&self, service: &mut Service, mirrors: &[Mirror]) {
+        if service.alive() {
+            self.note_alive(mirrors, Some(Utc::now()));
+        }
+    }
+
+    fn note_alive(&self, mirrors: &[Mirror], at: Option<DateTime<Utc>>) {
+        if self.mode == Mode::Real {
+            for mirror in mirrors {
+                self.metrics.alive(&mirror.to_string(), at);
+            }
+        }
+    }
+
+    fn control(
+        &self,
+        mirrors: &[Mirror],
+        sources: &[EventSource],
+        queues: &[Arc<Queue>],
+        news: &Receiver<News>,
+    ) -> Outcome {
         let mut service = Service::new(sources.len(), queues.len());
+        if service.is_watchdog() {
+            self.note_alive(mirrors, Some(Utc::now()));
+        }
         let mut outcome = Outcome { exits: Vec::new(), signal: None, reload: false };
         let end = self.bounds.run_for.map(|time| Instant::now() + time);
         while outcome.exits.len() < queues.len() && outcome.signal.is_none() {
@@ -210,8 +264,10 @@ impl Engine<'_> {
                 break;
             }
             let tick = self.bounds.until_idle.map(|_| Instant::now() + TICK);
-            service.alive();
-            if !outcome.wait(news, end.into_iter().chain(tick).chain(service.due()).min(), &mut service) {
+            self.alive(&mut service, mirrors);
+            self.notifier.beat();
+            let due = service.due().into_iter().chain(self.notifier.due());
+            if !outcome.wait(news, end.into_iter().chain(tick).chain(due).min(), &mut service) {
                 let idle = |limit| queues.iter().all(|queue| queue.idle_for().is_some_and(|idle| idle >= limit));
                 if end.is_some_and(|end| end <= Instant::now()) || self.bounds.until_idle.is_some_and(idle) {
                     break;
@@ -231,7 +287,7 @@ impl Engine<'_> {
         let deadline = Instant::now() + drain;
         sources.iter().for_each(EventSource::stop);
         while !sources.iter().all(EventSource::is_finished) && Instant::now() < deadline {
-            service.alive();
+            self.alive(&mut service, mirrors);
             thread::sleep(TICK);
         }
         for queue in queues {
@@ -240,7 +296,7 @@ impl Engine<'_> {
         let mut until = Some(deadline.max(Instant::now() + LEAST_TIME_TO_END));
         while outcome.exits.len() < queues.len() {
             if !outcome.wait(news, until.into_iter().chain(service.due()).min(), &mut service) {
-                service.alive();
+                self.alive(&mut service, mirrors);
                 if until.is_none_or(|until| Instant::now() < until) {
                     continue;
                 }
@@ -250,6 +306,9 @@ impl Engine<'_> {
                 self.children.stop();
                 until = None;
             }
+        }
+        if service.is_watchdog() && !outcome.reload {
+            self.note_alive(mirrors, None);
         }
         outcome
     }

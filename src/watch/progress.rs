@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::Utc;
 
+use super::batch::{Batch, Occasion};
 use super::moves::Moves;
 use super::places::Places;
 use super::queue::Changes;
@@ -13,8 +14,9 @@ use super::suspects::Suspects;
 use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
 use crate::dirty::DirtySet;
+use crate::report::fold::Fold;
 use crate::rsync::outcome::Trouble;
-use crate::state::condition::Told;
+use crate::state::condition::{Counters, LastBatch, Told};
 use crate::state::record::Moment;
 use crate::tree::changed::Moved;
 
@@ -31,15 +33,21 @@ pub(super) struct Progress {
     pub(super) trouble: Option<Trouble>,
     pub(super) cure: Cure,
     pub(super) failures: usize,
+    /// The failures since it last worked, so that they are not said again and again.
+    pub(super) fold: Fold,
     /// Paths that failed while others went through; they are tried again by themselves.
     pub(super) retry: DirtySet,
     pub(super) retry_at: Option<Instant>,
-    /// What is being sent now are such paths.
-    pub(super) retrying: bool,
+    /// Why something is being sent now.
+    pub(super) occasion: Occasion,
     pub(super) retry_backoff: Backoff,
     pub(super) failing: BTreeMap<PathBuf, String>,
     /// What went wrong last, whether it is over or not.
     pub(super) last_error: Option<Told>,
+    /// What was done since the watch began.
+    pub(super) counters: Counters,
+    /// The last batch that was sent.
+    pub(super) last_batch: Option<LastBatch>,
     /// Failing paths that were named in the log already.
     pub(super) named: BTreeSet<PathBuf>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
@@ -117,12 +125,15 @@ impl Progress {
             trouble: None,
             cure: Cure::Time,
             failures: 0,
+            fold: Fold::default(),
             retry: set(),
             retry_at: None,
-            retrying: false,
+            occasion: Occasion::Changes,
             retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
             failing: BTreeMap::new(),
             last_error: None,
+            counters: Counters::default(),
+            last_batch: None,
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
             turn: None,
@@ -153,6 +164,14 @@ impl Progress {
         self.last_error = Some(Told { why: why.to_owned(), at: Utc::now() });
     }
 
+    /// Notes what was sent.
+    pub(super) fn note_batch(&mut self, batch: &Batch) {
+        let Batch { tally, took, .. } = batch;
+        self.counters.tally.add(*tally);
+        let (seconds, changes, bytes) = (took.as_secs_f64(), tally.changes(), tally.bytes);
+        self.last_batch = Some(LastBatch { at: Utc::now(), seconds, changes, bytes });
+    }
+
     /// What was sent has arrived. Unless more waits for the end of a pass, the mirror has now what the source had, but for
     /// what fails.
     pub(super) fn settled(&mut self) {
@@ -165,6 +184,7 @@ impl Progress {
     /// What failed, for one more attempt.
     pub(super) fn take_retry(&mut self) -> DirtySet {
         self.retry_at = None;
+        self.counters.retries += 1;
         self.failing.clear();
         self.retry.take()
     }

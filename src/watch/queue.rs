@@ -33,6 +33,12 @@ struct State {
     /// When the oldest and the youngest pending change were reported.
     first: Instant,
     last: Instant,
+    /// When the oldest change was reported of which it is not known yet that it has arrived.
+    unsettled: Option<Instant>,
+    /// How often the kernel's queue was too short.
+    overflows: u64,
+    /// Directories that have an inotify watch.
+    watches: usize,
     /// The watched root; none while there is none.
     root: Option<Identity>,
     /// Why changes in some directories are found late.
@@ -94,6 +100,9 @@ impl Queue {
             dirty,
             first: now,
             last: now,
+            unsettled: None,
+            overflows: 0,
+            watches: 0,
             root: None,
             degraded: None,
             places: Places::default(),
@@ -212,6 +221,32 @@ impl Queue {
         self.lock().degraded.clone()
     }
 
+    /// How often the kernel's queue was too short.
+    #[must_use]
+    pub(super) fn overflows(&self) -> u64 {
+        self.lock().overflows
+    }
+
+    /// Directories that have an inotify watch.
+    #[must_use]
+    pub(super) fn watches(&self) -> usize {
+        self.lock().watches
+    }
+
+    /// Everything that was handed out has arrived.
+    pub(super) fn settle(&self) {
+        let mut state = self.lock();
+        if state.dirty.is_empty() {
+            state.unsettled = None;
+        }
+    }
+
+    /// For how long something has been reported of which it is not known that it has arrived.
+    #[must_use]
+    pub(super) fn unsettled_for(&self) -> Option<Duration> {
+        self.lock().unsettled.map(|since| since.elapsed())
+    }
+
     /// The root that is watched now.
     #[must_use]
     pub(super) fn root(&self) -> Option<Identity> {
@@ -257,6 +292,7 @@ impl Queue {
             state.first = now;
         }
         state.last = now;
+        state.unsettled.get_or_insert(now);
         state.dirty.mark(path, mark);
         drop(state);
         // Any later change only puts off when they are due, which the worker finds out when it wakes: a burst of a hundred
@@ -364,6 +400,14 @@ impl Sink for ToQueues {
 
     fn degraded(&self, why: Option<&str>) {
         self.queues.iter().for_each(|queue| queue.lock().degraded = why.map(ToOwned::to_owned));
+    }
+
+    fn overflowed(&self) {
+        self.queues.iter().for_each(|queue| queue.lock().overflows += 1);
+    }
+
+    fn watches(&self, number: usize) {
+        self.queues.iter().for_each(|queue| queue.lock().watches = number);
     }
 
     fn watching(&self, root: Option<Identity>) {

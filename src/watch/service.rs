@@ -44,12 +44,20 @@ impl Service {
         self.every.map(|every| self.heard + every)
     }
 
-    /// Says that this process is alive, if it is time for that.
-    pub(super) fn alive(&mut self) {
-        if self.due().is_some_and(|due| due <= Instant::now()) {
+    /// Says that this process is alive, if it is time for that. Tells whether it was.
+    pub(super) fn alive(&mut self) -> bool {
+        let is_due = self.due().is_some_and(|due| due <= Instant::now());
+        if is_due {
             self.heard = Instant::now();
             tell(&[NotifyState::Watchdog]);
         }
+        is_due
+    }
+
+    /// Whether it wants to hear again and again that this process is alive.
+    #[must_use]
+    pub(super) fn is_watchdog(&self) -> bool {
+        self.every.is_some()
     }
 
     /// Says that it reads its settings again, and will be ready after that.

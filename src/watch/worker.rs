@@ -19,10 +19,13 @@ use super::batch::{Batch, Occasion};
 use super::progress::{Cure, FIRST_RETRY, Progress};
 use super::queue::{Queue, Wake};
 use crate::config::settings::Watch;
+use crate::dirty::DirtySet;
 use crate::executor::{Executor, Mode, Tally};
 use crate::exit::Exit;
 use crate::guard::EmptySource;
+use crate::metrics::Textfiles;
 use crate::mirror::Mirror;
+use crate::notify::Notifier;
 use crate::report::text::count;
 use crate::rsync::children::Children;
 use crate::rsync::outcome::SETTLE;
@@ -62,6 +65,10 @@ pub(super) struct Worker<'a> {
     pub(super) on_item: fn(&Mirror, Change, &Path),
     /// Told about each batch that was sent.
     pub(super) on_batch: fn(&Mirror, &Batch),
+    /// Where figures for monitoring go.
+    pub(super) metrics: &'a Textfiles,
+    /// Tells whoever wants to know how the mirror does.
+    pub(super) notifier: &'a Notifier,
     /// What was written down last.
     pub(super) published: Published,
 }
@@ -92,7 +99,7 @@ impl Worker<'_> {
         if self.queue.pending() == 0 && progress.trouble.is_none() {
             self.stamp(&mut progress, Instant::now());
         }
-        self.publish(&progress, 0);
+        self.publish_end(&progress);
         let exit = self.end(&progress);
         self.lock.filter(|_| !progress.cut_off).into_iter().for_each(Lock::end);
         exit
@@ -151,15 +158,20 @@ impl Worker<'_> {
             }
             if progress.retry_at.is_some_and(|time| time <= Instant::now()) {
                 let batch = progress.take_retry();
-                progress.retrying = true;
-                self.send(progress, &batch);
-                progress.retrying = false;
+                self.send_for(progress, Occasion::Retry, &batch);
             }
             if !progress.again.is_empty() && !self.pass_is_running() {
                 let batch = progress.again.take();
-                self.send(progress, &batch);
+                self.send_for(progress, Occasion::AfterPass, &batch);
             }
         }
+    }
+
+    /// Sends what did not only just change.
+    fn send_for(&mut self, progress: &mut Progress, occasion: Occasion, batch: &DirtySet) {
+        progress.occasion = occasion;
+        self.send(progress, batch);
+        progress.occasion = Occasion::Changes;
     }
 
     /// Sends everything that is left: what failed once more, what a lost endpoint did not get until the time is over.
@@ -234,9 +246,12 @@ impl Worker<'_> {
     }
 
     /// Tells what was sent since `begun`.
-    fn tell(&self, occasion: Occasion, tally: Tally, begun: Instant) {
+    fn tell(&self, progress: &mut Progress, occasion: Occasion, tally: Tally, begun: Instant) {
         let (mirror, batch) = (self.executor.mirror(), Batch::done(occasion, tally, begun));
-        info!("{mirror}: {batch}");
+        progress.note_batch(&batch);
+        let (name, Tally { bytes, sent, .. }) = (mirror.to_string(), tally);
+        let (cause, paths, seconds) = (occasion.word(), tally.changes() + tally.attributes, batch.took.as_secs_f64());
+        info!(mirror = name.as_str(), cause, paths, bytes, sent, seconds; "{mirror}: {batch}");
         (self.on_batch)(mirror, &batch);
     }
 

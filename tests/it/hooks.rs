@@ -69,7 +69,7 @@ impl Stage {
 }
 
 /// Whether a process runs; one that has ended and was not waited for does not.
-fn runs(process: Pid) -> bool {
+pub(crate) fn runs(process: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
     test_kill_process(process).is_ok() && state.is_some_and(|state| !matches!(state, "Z" | "X"))

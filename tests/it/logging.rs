@@ -3,7 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use std::process::Command;
+
+use crate::full_sync::Place;
+use crate::support::daemon::Rsyncd;
 use crate::support::sersync::Sersync;
+use crate::support::{skip, wait_for};
+use crate::watch::{LATER, quick, watch};
 
 /// What a failing command writes to a stderr that is a file, with `$JOURNAL_STREAM` naming that file or another one.
 fn stderr_in_a_file(journal_is_the_file: bool) -> String {
@@ -26,4 +32,119 @@ fn the_journal_gets_priorities_and_others_get_words() {
     assert!(stderr_in_a_file(true).starts_with("<3>/nonexistent: "), "{}", stderr_in_a_file(true));
     // A child of a service whose output was redirected inherits the variable.
     assert!(stderr_in_a_file(false).starts_with("error: /nonexistent: "), "{}", stderr_in_a_file(false));
+}
+
+#[test]
+fn a_flush_of_a_large_batch_does_not_flood_the_log() {
+    let (place, daemon) = (Place::new(), Rsyncd::builder().start());
+    let config = quick(&place, &[&daemon], "");
+    fs::write(place.source().join("f"), "").unwrap();
+    let log = place.dir.path().join("log");
+    let running = watch(&place, &config).args(&["-v", "--log-file"]).arg(&log).spawn();
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    wait_for("the first comparison", LATER, || read().contains("caught up"));
+    for number in 0..3_000 {
+        fs::write(place.source().join(format!("many{number}")), "").unwrap();
+    }
+    let all_there = || daemon.module_path().join("name/many2999").exists();
+    wait_for("all of them", LATER, || all_there() && read().contains("more paths"));
+    let output = running.terminate();
+    assert!(output.stderr.is_empty(), "{output}");
+    let text = read();
+    let (mut shown, mut longest, mut hidden) = (0, 0, 0);
+    for line in text.lines() {
+        shown = if line.contains(": create many") { shown + 1 } else { 0 };
+        longest = longest.max(shown);
+        let more =
+            line.split_once("... and ").and_then(|(_, rest)| rest.strip_suffix(" more paths; -vvv shows all of them"));
+        hidden += more.map_or(0, |more| more.parse::<usize>().unwrap());
+    }
+    assert!(longest <= 1_000 && hidden > 0, "{longest} {hidden}");
+    let all = text.lines().filter(|line| line.contains(" many")).count() + hidden;
+    assert!(all >= 3_000, "{all}");
+}
+
+#[test]
+fn as_json_every_message_is_an_object_and_a_batch_has_its_figures() {
+    let (place, mut daemon) = (Place::new(), Rsyncd::builder().start());
+    let config = quick(&place, &[&daemon], "");
+    fs::write(place.source().join("f"), "four").unwrap();
+    let running = watch(&place, &config).args(&["--log-format", "json"]).spawn();
+    running.wait_for_log("caught up", LATER);
+    fs::write(place.source().join("\u{1b}\"g"), "12345").unwrap();
+    running.wait_for_log("\"cause\":\"changes\"", LATER);
+    daemon.stop();
+    fs::write(place.source().join("h"), "").unwrap();
+    running.wait_for_log("trying again in", LATER);
+    daemon.start();
+    running.wait_for_log("works again", LATER);
+    let output = running.terminate();
+    let objects: Vec<serde_json::Value> =
+        output.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let batch = objects.iter().find(|object| object["cause"] == "changes").unwrap();
+    let mirror = format!("name@127.0.0.1:{}/mod", daemon.port());
+    assert_eq!((&batch["mirror"], &batch["level"]), (&mirror.as_str().into(), &"info".into()));
+    assert!(batch["paths"].as_u64() >= Some(1) && batch["seconds"].as_f64() > Some(0.0), "{batch}");
+    let failure = objects.iter().find(|object| object["level"] == "error").unwrap();
+    assert_eq!(failure["mirror"], mirror.as_str());
+}
+
+#[test]
+fn a_daemon_that_stays_away_is_one_line() {
+    let (place, mut daemon) = (Place::new(), Rsyncd::builder().start());
+    let config = quick(&place, &[&daemon], "");
+    fs::write(place.source().join("f"), "").unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    daemon.stop();
+    fs::write(place.source().join("g"), "").unwrap();
+    let state = place.dir.path().join("state");
+    let errors = || {
+        let output = Sersync::new(&["status", "--json", "-c"]).arg(&config).state_dir(&state).run();
+        let mirror: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        mirror["since_start"]["errors"].as_u64().unwrap()
+    };
+    wait_for("a few attempts", LATER, || errors() >= 3);
+    daemon.start();
+    running.wait_for_log("works again after", LATER);
+    let output = running.terminate();
+    assert_eq!(output.stderr.matches("cannot be reached").count(), 1, "{output}");
+}
+
+#[test]
+fn a_log_file_is_rotated_by_logrotate_without_telling_anybody() {
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    if Command::new("logrotate").arg("--version").env("PATH", path).output().is_err() {
+        return skip("there is no logrotate");
+    }
+    let (place, daemon) = (Place::new(), Rsyncd::builder().start());
+    let config = quick(&place, &[&daemon], "");
+    fs::write(place.source().join("f"), "").unwrap();
+    let logs = place.dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let log = logs.join("watch.log");
+    let running = watch(&place, &config).arg("--log-file").arg(&log).spawn();
+    let read = |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default();
+    wait_for("the first comparison", LATER, || read(&log).contains("caught up"));
+    let snippet = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/logrotate/sersync");
+    let snippet = read(snippet.as_ref()).replace("/var/log/sersync", logs.to_str().unwrap());
+    let file = place.dir.path().join("logrotate.conf");
+    fs::write(&file, snippet).unwrap();
+    for round in 0..3 {
+        let mut logrotate = Command::new("logrotate");
+        logrotate.arg("--force").arg("--state").arg(place.dir.path().join("rotated")).arg(&file).env("PATH", path);
+        let output = logrotate.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!log.exists());
+        fs::write(place.source().join(format!("f{round}")), "").unwrap();
+        wait_for("a line in the new file", LATER, || read(&log).contains("created"));
+    }
+    running.terminate();
+    assert!(read(&logs.join("watch.log.1")).contains("1 created"));
+    assert!(logs.join("watch.log.3.gz").exists());
+    // What is not to be trusted is not written to, and nothing is begun.
+    std::os::unix::fs::symlink(&log, logs.join("link")).unwrap();
+    let refused = "link: is a symbolic link; name the file itself";
+    let again = Sersync::new(&["full-sync", "-c"]).arg(&config).arg("--log-file").arg(logs.join("link"));
+    again.run().code(1).stderr_has(refused);
 }

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
+mod alerts;
 mod attributes;
 mod bad_input;
 mod beside;
@@ -21,7 +22,9 @@ mod guards;
 mod history;
 mod hooks;
 mod import;
+mod json;
 mod logging;
+mod metrics;
 mod mounts;
 mod packaging;
 mod parallel;
@@ -37,6 +40,7 @@ mod status;
 mod storm;
 mod support;
 mod support_works;
+mod telling;
 mod two_hosts;
 mod verify;
 mod watch;

@@ -225,3 +225,62 @@ fn without_a_terminal_nothing_is_different() {
     }
     Comparer::new().assert_same(&place.source(), &daemon.module_path().join("name"));
 }
+
+#[test]
+fn a_watch_has_a_line_for_each_mirror_and_ends_in_a_summary() {
+    let (place, mut daemon) = (Place::new(), Rsyncd::builder().start());
+    let entries = large_tree(&place.source());
+    let run = slow(&place, &target(&daemon), "watch", "1M").on_terminal(COLUMNS, ROWS).spawn();
+    wait_for_bar(&run, "the bar of the first comparison", |done, all| 0 < done && done < all && all == entries);
+    let name = format!("name@127.0.0.1:{}/mod", daemon.port());
+    let line = || {
+        let shown = lines(&run.stdout_so_far());
+        shown.into_iter().find(|line| line.starts_with(&name)).unwrap_or_default()
+    };
+    wait_for("it is live", SOON * 6, || line().contains(" live  0 pending  ") && line().ends_with(" ago"));
+    daemon.stop();
+    fs::write(place.source().join("f"), "1").unwrap();
+    wait_for("it is backing off", SOON * 3, || {
+        line().contains(" backing off  1 pending  ") && line().contains(" behind")
+    });
+    daemon.start();
+    wait_for("it is live again", SOON * 3, || line().contains(" live  0 pending  ") && !line().contains("behind"));
+    run.type_in(CTRL_C);
+    let output = run.wait(SOON * 2).code(130);
+    assert_clean(&output.stdout);
+    let shown = lines(&output.stdout);
+    let summary = shown.last().unwrap();
+    assert!(summary.starts_with(&format!("{name}: 1 batch: {} created, ", entries + 2)), "{shown:#?}");
+    // What was said meanwhile stands above, as whole lines.
+    assert!(shown.iter().any(|line| line.contains(": works again after ")), "{shown:#?}");
+}
+
+#[test]
+fn a_watch_has_no_line_where_that_is_not_wanted() {
+    let (place, daemon) = (Place::new(), Rsyncd::builder().start());
+    fs::write(place.source().join("f"), "").unwrap();
+    for args in [["--no-progress"], ["--quiet"], ["-v"], ["--json"]] {
+        let run = slow(&place, &target(&daemon), "watch", "4M").args(&args).args(&["--until-idle", "1s"]);
+        let output = run.on_terminal(COLUMNS, ROWS).limit(Duration::from_secs(60)).run().code(0);
+        assert!(!output.stdout.contains('\u{1b}'), "{args:?} {output}");
+    }
+}
+
+#[test]
+fn status_shows_itself_again_and_leaves_what_was_there_before() {
+    let (place, daemon) = (Place::new(), Rsyncd::builder().start());
+    fs::write(place.source().join("f"), "").unwrap();
+    slow(&place, &target(&daemon), "full-sync", "4M").run().code(0);
+    let run = slow(&place, &target(&daemon), "status", "4M").arg("--watch").on_terminal(COLUMNS, ROWS).spawn();
+    wait_for("it was shown twice", SOON, || run.stdout_so_far().matches("MIRROR").count() >= 2);
+    let text = run.stdout_so_far();
+    assert!(!text.contains("\u{1b}[3J") && !text.contains("\u{1b}[2J"), "{text:?}");
+    assert_eq!(lines(&text).iter().filter(|line| line.starts_with("MIRROR")).count(), 1);
+    run.type_in(CTRL_C);
+    run.wait(SOON).code(130);
+    // Who does not read any more is not written to for ever.
+    let command = "\"$0\" \"$@\" | head -n 1";
+    let args = ["-c", command, env!("CARGO_BIN_EXE_sersync"), "status", "--watch", "-c"];
+    let config = place.dir.path().join("sersync.toml");
+    Sersync::of("sh", &args).arg(config).limit(Duration::from_secs(30)).run().code(0);
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::full_sync::Place;
+use crate::full_sync::{Place, as_nobody};
 use crate::support::daemon::Rsyncd;
 use crate::support::sersync::{Output, Running, Sersync};
 use crate::support::wait_for;
@@ -48,7 +48,9 @@ impl Stand {
 fn what_was_never_mirrored_is_not_well_and_what_was_is() {
     let daemon = Rsyncd::builder().start();
     let it = Stand::new(&[&daemon]);
-    it.run(&["status"]).code(3).stdout_has("not running").stdout_has("it was never mirrored completely");
+    let nothing = format!("Nothing is written down in {}", it.place.dir.path().join("state").display());
+    let output = it.run(&["status"]).code(3).stdout_has("not running").stdout_has("it was never mirrored completely");
+    output.stdout_has(&nothing);
     it.run(&["full-sync"]).code(0);
     let output = it.run(&["status"]).code(0).stdout_has("2 paths and 1 B sent");
     assert!(!output.stdout.contains("behind"), "{output}");
@@ -136,4 +138,22 @@ fn what_is_damaged_is_said_and_the_rest_is_shown() {
     // The next pass writes it anew.
     it.run(&["full-sync"]).code(0);
     it.run(&["status"]).code(0);
+}
+
+#[test]
+fn the_state_is_where_the_environment_says() {
+    let daemon = Rsyncd::builder().start();
+    let it = Stand::new(&[&daemon]);
+    let [first, second, home] = ["first", "second", "home"].map(|name| it.place.dir.path().join(name));
+    let both = format!("{}:{}", first.display(), second.display());
+    Sersync::new(&["full-sync", "-c"]).arg(&it.config).env("STATE_DIRECTORY", &both).run().code(0);
+    assert!(first.join("status").is_dir() && !second.exists());
+    Sersync::new(&["status", "-c"]).arg(&it.config).env("STATE_DIRECTORY", &both).run().code(0);
+    Sersync::new(&["status", "-c"]).arg(&it.config).arg("--state-dir").arg(&second).run().code(3);
+    // Who is not root has it at home.
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let run = as_nobody(&it.place, &daemon, "full-sync").env("STATE_DIRECTORY", "");
+    let _ = run.env("XDG_STATE_HOME", &home).run();
+    assert!(home.join("sersync/locks").is_dir());
 }

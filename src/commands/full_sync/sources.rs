@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::guard::{self, EmptySource};
 use crate::hooks::{Hooks, Moment};
 use crate::mirror::Mirror;
+use crate::notify::Notifier;
 use crate::report::summary::Summary;
 use crate::rsync::children::Children;
 use crate::state::lock::Lock;
@@ -29,6 +30,7 @@ pub(super) struct Sources<'a> {
     pub(super) args: &'a FullSyncArgs,
     pub(super) children: &'a Children,
     pub(super) hooks: &'a Hooks,
+    pub(super) notifier: &'a Notifier,
     /// Works on one mirror.
     pub(super) mirror: &'a (dyn Fn(&Mirror) -> Summary + Sync),
 }
@@ -78,14 +80,15 @@ impl Sources<'_> {
                     queue.add(work);
                     return Vec::new();
                 }
-                Err(why) => (
-                    work,
-                    work.mirrors.iter().map(|mirror| self.noted(mirror, Summary::not_begun(mirror, &why))).collect(),
-                ),
+                Err(why) => (work, work.mirrors.iter().map(|mirror| Summary::not_begun(mirror, &why)).collect()),
             },
-            Task::Mirror(work, mirror) => (work, vec![self.noted(mirror, (self.mirror)(mirror))]),
+            Task::Mirror(work, mirror) => (work, vec![(self.mirror)(mirror)]),
         };
         let mut progress = lock(&work.progress);
+        if progress.lock.is_none() {
+            // With hooks, it is only known what came of it when the last one has run.
+            self.note(work, &results);
+        }
         progress.summaries.extend(results);
         if progress.summaries.len() < work.mirrors.len() {
             return Vec::new();
@@ -94,14 +97,20 @@ impl Sources<'_> {
         if let Some(lock) = lock {
             self.after(work.source, &mut summaries);
             lock.end();
+            self.note(work, &summaries);
         }
         queue.finished();
         summaries
     }
 
-    fn noted(&self, mirror: &Mirror, summary: Summary) -> Summary {
-        note(self.setup, self.args, mirror, &summary);
-        summary
+    fn note(&self, work: &Work<'_>, summaries: &[Summary]) {
+        // What a signal has ended is no failure that anybody has to be told of.
+        let notifier = (!self.hooks.are_over()).then_some(self.notifier);
+        for summary in summaries {
+            if let Some(mirror) = work.mirrors.iter().find(|mirror| mirror.to_string() == summary.mirror) {
+                note(self.setup, self.args, mirror, summary, notifier);
+            }
+        }
     }
 
     /// Gets the source ready; why it must not be mirrored now.

@@ -9,7 +9,11 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use crate::cli::exit_status;
+use crate::commands::objects;
 use crate::exit::Exit;
+use crate::metrics::exposition::Kind;
+use crate::metrics::families;
+use crate::report::json::Object;
 
 /// The manual's date: that of the last change of its text, so that it is the same wherever it is made.
 const DATE: &str = "2026-11-25";
@@ -102,6 +106,8 @@ pub(super) fn page(root: &Command, command: &Command) -> Result<String> {
     text += &tagged("EXIT STATUS", codes);
     text += &tagged("ENVIRONMENT", entries(&ENVIRONMENT));
     text += &tagged("FILES", entries(&FILES));
+    text += &json_output(command);
+    text += &metrics(command);
     text += &examples(command);
     text += &see_also(root, command);
     Ok(folded(&text))
@@ -142,6 +148,51 @@ fn covers(command: &Command) -> &'static [About] {
     } else {
         &[About::Configuration, About::Mirrors]
     }
+}
+
+/// What `--json` prints.
+fn json_output(command: &Command) -> String {
+    let Some(objects) = objects::of(&name(command)) else { return String::new() };
+    let mut roff = Roff::new();
+    roff.control("SH", ["JSON OUTPUT"]);
+    roff.text([roman(
+        "With --json each line is an object with a field type. The fields below stay, and mean the same; there may be more \
+         one day. Fields of an object within another one are named OUTER.INNER, those of objects in a list LIST[].INNER. \
+         Times are RFC 3339.",
+    )]);
+    for Object { kind, printed, fields, sometimes } in objects {
+        roff.control("SS", [format!("type: {kind}").as_str()]);
+        roff.text([roman(sentence(printed))]);
+        for (field, meaning) in fields.iter().chain(*sometimes) {
+            roff.control("TP", []).text([bold(*field)]).text([roman(sentence(meaning))]);
+        }
+    }
+    roff.to_roff()
+}
+
+/// What is written for Prometheus.
+fn metrics(command: &Command) -> String {
+    if name(command) != "sersync-status" {
+        return String::new();
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", ["METRICS"]);
+    roff.text([roman(
+        "With textfile-dir in [metrics] these are written for the node_exporter of Prometheus. All have the labels source and \
+         endpoint. What is written is about a time, so that it does not get old: that a mirror is late is \
+         time() - sersync_behind_since_timestamp_seconds where that is not 0, and that no pass went well for long \
+         time() - sersync_last_success_timestamp_seconds.",
+    )]);
+    for (file, written, all) in families::FILES {
+        roff.control("SS", [format!("sersync_MIRROR.{file}.prom").as_str()]);
+        roff.text([roman(sentence(written))]);
+        for family in all {
+            roff.control("TP", []).text([bold(family.name)]);
+            let kind = if family.kind == Kind::Counter { " A counter." } else { "" };
+            roff.text([roman(format!("{}{kind}", family.help))]);
+        }
+    }
+    roff.to_roff()
 }
 
 /// A section of terms and what they mean; nothing when there are none.
@@ -234,9 +285,13 @@ pub(super) fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 }
 
 fn sentence(text: &str) -> String {
+    sentence_begin(text) + "."
+}
+
+fn sentence_begin(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
+    format!("{first}{}", chars.as_str())
 }
 
 /// The same page with its long lines of text broken at spaces, which means nothing to the formatter.

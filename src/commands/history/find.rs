@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::history::pattern::Pattern;
 use crate::history::remote::Remote;
 use crate::history::retention::Unit;
-use crate::report::json::with_path;
+use crate::report::json::{Object, PATH_HEX, with_path};
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes};
 use crate::rsync::listing::Kind;
@@ -109,6 +109,21 @@ fn table(found: &[(&Version, Unit, &str)]) -> Table {
     }
     table
 }
+
+/// The object of a version.
+pub(crate) static OBJECT: Object = Object {
+    kind: "version",
+    printed: "for each version that was found",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("bucket", "the bucket or day that it is in"),
+        ("modified", "when its content was changed, in local time; null when that is not known"),
+        ("size", "its size in bytes"),
+        ("kind", "what it is: file, link or special"),
+        ("path", "the path within the source"),
+    ],
+    sometimes: &[PATH_HEX],
+};
 
 fn object(version: &Version, unit: Unit, mirror: &str) -> String {
     let object = json!({

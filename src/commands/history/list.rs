@@ -14,7 +14,7 @@ use crate::commands::setup;
 use crate::exit::Exit;
 use crate::history::remote::Remote;
 use crate::history::retention::{self, Unit};
-use crate::report::json::with_path;
+use crate::report::json::{Object, PATH_HEX, with_path};
 use crate::report::summary::Summary;
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes, count};
@@ -99,6 +99,20 @@ fn table(history: &History, now: &DateTime<Local>) -> Table {
     }
     table
 }
+
+/// The object of a bucket.
+pub(crate) static OBJECT: Object = Object {
+    kind: "bucket",
+    printed: "for each bucket and each day without buckets",
+    fields: &[
+        ("mirror", "the mirror, as NAME@ENDPOINT"),
+        ("start", "when it begins, in local time"),
+        ("age", "for how many seconds it has been there"),
+        ("whole_day", "whether it is a day without buckets"),
+        ("path", "where it is in the history"),
+    ],
+    sometimes: &[("files", "with --size: files and links in it"), ("bytes", "with --size: their size"), PATH_HEX],
+};
 
 fn objects(mirror: &str, history: &History, now: &DateTime<Local>) -> impl Iterator<Item = String> {
     history.units.iter().map(move |(unit, content)| {

@@ -91,6 +91,7 @@ impl Inotify<'_> {
         if *missed == Missed::Nothing {
             self.horizon.reached(begun.clone());
         }
+        self.scene.sink.watches(self.tree().watched());
         self.scene.sink.watching(Some(self.root));
         recovery::recover(&self.scene, missed);
         self.complete.store(true, Ordering::Release);

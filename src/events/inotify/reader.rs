@@ -114,6 +114,7 @@ impl Inotify<'_> {
                 return Ok(());
             }
             reading.settled |= is_quiet && !reading.asked;
+            self.scene.sink.watches(self.tree().watched());
             self.scene.sink.delivered(now);
             if let Some(moment) = moment {
                 self.horizon.reached(moment.clone());

@@ -10,7 +10,7 @@ use super::super::progress::{Cure, Knowledge, Progress};
 use super::{LOOK_AGAIN, Worker};
 use crate::config::settings::Start;
 use crate::executor::Mode;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::guard;
 use crate::pass::{self, Extent, Passed, Patience, Terms};
 use crate::report::summary::Summary;
@@ -34,19 +34,15 @@ impl Worker<'_> {
             let content = guard::check_content(&mirror.source, self.empty);
             progress.kept_out = lock.as_ref().err().is_some_and(|failure| failure.exit == Exit::Locked);
             if lock.is_err() || content.is_err() || !self.root_is_watched() {
-                if !std::mem::replace(&mut waiting_told, true) {
-                    match (&lock, &content) {
-                        (Err(_), _) if progress.kept_out => {
-                            info!("{mirror}: a pass is running; waiting for its end, before everything is compared");
-                        }
-                        (Err(failure), _) | (Ok(_), Err(failure)) => {
-                            error!("{}", failure.message);
-                            progress.note_error(&failure.message);
-                        }
-                        (Ok(_), Ok(())) => {}
-                    }
+                if !std::mem::replace(&mut waiting_told, true)
+                    && let Err(failure) = &lock
+                {
+                    self.tell_why_it_waits(progress, failure);
                 }
                 lock.into_iter().for_each(Lock::end);
+                if let Err(failure) = content {
+                    Self::refused(progress, failure);
+                }
                 self.publish(progress, 0);
                 if !self.waits(&mut end, LOOK_AGAIN) {
                     return;
@@ -80,7 +76,8 @@ impl Worker<'_> {
             if self.executor.mode() == Mode::Real {
                 passed.remember(self.state, mirror, Shard::WHOLE);
                 let summary = Summary::new(mirror, passed.outcome.clone(), passed.tally, begun.elapsed());
-                if let Err(e) = Passes::add(self.state, mirror, &summary.ended(reached)) {
+                let tell = |passes: &Passes| self.metrics.passes(&mirror.to_string(), passes);
+                if let Err(e) = Passes::add(self.state, mirror, &summary.ended(reached), tell) {
                     warn!("{mirror}: how the comparison ended cannot be written down: {e}");
                 }
             }
@@ -113,7 +110,7 @@ impl Worker<'_> {
             }
             if progress.caught_up() {
                 self.succeeded(progress);
-                self.tell(Occasion::CatchUp, tally, begun);
+                self.tell(progress, Occasion::CatchUp, tally, begun);
             } else {
                 self.publish(progress, 0);
                 // The lock is free by now: while this waits, others may find out for themselves what is wrong.
@@ -125,6 +122,16 @@ impl Worker<'_> {
                 }
                 self.queue.set_busy(true);
             }
+        }
+    }
+
+    fn tell_why_it_waits(&self, progress: &mut Progress, failure: &Failure) {
+        if progress.kept_out {
+            let mirror = self.executor.mirror();
+            info!("{mirror}: a pass is running; waiting for its end, before everything is compared");
+        } else {
+            error!("{}", failure.message);
+            progress.note_error(&failure.message);
         }
     }
 

@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chrono::Local;
 use log::{debug, error, info, warn};
 
+use super::super::batch::Occasion;
 use super::super::progress::{Cure, FIRST_RETRY, Progress};
 use super::{LOOK_AGAIN, Worker};
 use crate::dirty::{DirtySet, Mark};
 use crate::exit::Failure;
+use crate::report::fold::Say;
 use crate::report::text::{self, count};
 use crate::rsync::argv::pattern_for_directory;
 use crate::rsync::outcome::{Failing, HIDDEN, SETTLE, Trouble, VANISHED};
@@ -27,7 +30,12 @@ impl Worker<'_> {
     pub(super) fn refused(progress: &mut Progress, failure: Failure) {
         let trouble = Trouble { exit: failure.exit, why: failure.message };
         if progress.trouble.as_ref() != Some(&trouble) {
-            error!("{}", trouble.why);
+            progress.counters.errors += 1;
+        }
+        match progress.fold.failed(&trouble.why, Instant::now(), Local::now()) {
+            Say::Reason => error!("{}", trouble.why),
+            Say::Still(how) => error!("{}; {how}", trouble.why),
+            Say::Nothing => {}
         }
         progress.note_error(&trouble.why);
         progress.hold = Some(Instant::now() + LOOK_AGAIN);
@@ -45,12 +53,14 @@ impl Worker<'_> {
         let wait = backoff.after_failure().max(settled);
         progress.hold = Some(Instant::now() + wait);
         progress.failures += 1;
-        let line =
-            format!("{}: {} (trying again in {:.0} s)", self.executor.mirror(), trouble.why, wait.as_secs_f64().ceil());
-        if progress.trouble.as_ref() == Some(&trouble) {
-            debug!("{line}");
-        } else {
-            error!("{line}");
+        progress.counters.errors += 1;
+        let (mirror, again) = (self.executor.mirror(), wait.as_secs_f64().ceil());
+        let line = format!("{mirror}: {} (trying again in {again:.0} s)", trouble.why);
+        let name = mirror.to_string();
+        match progress.fold.failed(&trouble.why, Instant::now(), Local::now()) {
+            Say::Reason => error!(mirror = name.as_str(); "{line}"),
+            Say::Still(how) => error!(mirror = name.as_str(); "{line}; {how}"),
+            Say::Nothing => debug!(mirror = name.as_str(); "{line}"),
         }
         progress.note_error(&trouble.why);
         progress.trouble = Some(trouble);
@@ -63,6 +73,7 @@ impl Worker<'_> {
             warn!("{}: works again after {failures}", self.executor.mirror());
         }
         progress.failures = 0;
+        progress.fold.worked();
         progress.hold = None;
         progress.transient.reset();
         progress.permanent.reset();
@@ -72,6 +83,7 @@ impl Worker<'_> {
     pub(super) fn leave_out(&mut self, progress: &mut Progress, dir: PathBuf, why: &str) {
         if !progress.left_out.contains(&dir) {
             error!("{}: {} {why}", self.executor.mirror(), text::path(&dir));
+            progress.counters.errors += 1;
             self.patterns.push(pattern_for_directory(&dir));
             progress.left_out.insert(dir);
         }
@@ -102,7 +114,8 @@ impl Worker<'_> {
         }
         progress.retry.merge(&again);
         // What fails for the first time is tried again soon, whatever else has been failing for long.
-        let wait = if progress.retrying { progress.retry_backoff.after_failure() } else { FIRST_RETRY };
+        let wait =
+            if progress.occasion == Occasion::Retry { progress.retry_backoff.after_failure() } else { FIRST_RETRY };
         let at = Instant::now() + wait;
         progress.retry_at = Some(progress.retry_at.map_or(at, |before| before.min(at)));
         let worth_telling = |path: &PathBuf, why: &str| why != VANISHED && !progress.named.contains(path);
@@ -119,6 +132,7 @@ impl Worker<'_> {
             let why = failing.unattributed.first().cloned().unwrap_or_default();
             progress.failing.insert(PathBuf::new(), why);
         }
+        progress.counters.errors += failing.len() as u64;
         if let Some((path, why)) = failing.paths.iter().next() {
             progress.note_error(&format!("{}: {why}", text::path(path)));
         }

@@ -125,7 +125,7 @@ impl Worker<'_> {
             Outcome::Stopped | Outcome::NoMissingArgs | Outcome::Limited => return self.queue.put_back(batch),
         }
         progress.sent += 1;
-        self.tell(Occasion::Changes, tally, begun);
+        self.tell(progress, progress.occasion, tally, begun);
     }
 
     /// Everything that rsync is run for to send a batch.
@@ -240,7 +240,7 @@ impl Worker<'_> {
         match outcome {
             Outcome::Done | Outcome::Partial(_) => {
                 self.succeeded(progress);
-                self.tell(Occasion::BesidePass, tally, begun);
+                self.tell(progress, Occasion::BesidePass, tally, begun);
             }
             Outcome::Transient(trouble) | Outcome::Busy(trouble) => self.failed(progress, trouble, Cure::Time),
             Outcome::Aborted(trouble) => self.failed(progress, trouble, Cure::EndOfSession),

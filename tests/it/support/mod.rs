@@ -3,6 +3,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod events;
+pub(crate) mod exposition;
 pub(crate) mod fixture;
 pub(crate) mod golden;
 pub(crate) mod process;

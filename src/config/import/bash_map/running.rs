@@ -91,7 +91,10 @@ pub(super) fn passes(settings: &mut Settings<'_>, draft: &mut Draft) {
     }
     if let Some(dir) = settings.text("textfile_collector_dir") {
         match paths::absolute(dir) {
-            Ok(_) => draft.metrics.set("textfile-dir", dir, ""),
+            Ok(_) => {
+                draft.metrics.set("textfile-dir", dir, "");
+                draft.metrics.set("legacy-names", true, "for dashboards that know the old names");
+            }
             Err(why) => draft.metrics.comment(&format!("textfile_collector_dir={dir}"), &why),
         }
     }
