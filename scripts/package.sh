@@ -42,7 +42,7 @@ mkdir -p "$out/man"
 cp man/*.[58] "$out/man/"
 gzip -n -9 "$out"/man/*
 
-# The same sources give the same packages.
+# A fresh checkout of the same commit gives the same packages: nothing in them is newer than the commit.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 

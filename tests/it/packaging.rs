@@ -140,3 +140,19 @@ fn the_crontab_mirrors_and_is_silent() {
         assert_eq!(fs::read_to_string(mirror(&daemon).join("file")).unwrap(), "content");
     }
 }
+
+#[test]
+fn make_install_puts_units_where_systemd_looks_and_names_the_program_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut make = Command::new("make");
+    make.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-s", "install", "PREFIX=/usr/local"]);
+    make.arg(format!("DESTDIR={}", dir.path().display())).arg(concat!("PROGRAM=", env!("CARGO_BIN_EXE_sersync")));
+    let output = make.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let local = dir.path().join("usr/local");
+    assert!(local.join("bin/sersync").is_file());
+    for unit in [units("service"), units("timer")].concat() {
+        let text = fs::read_to_string(local.join("lib/systemd/system").join(unit.file_name().unwrap())).unwrap();
+        assert!(!text.contains("=/usr/bin/sersync"), "{text}");
+    }
+}

@@ -4,10 +4,23 @@
 . "$(dirname -- "$0")/lib.sh"
 
 dir=packaging/container
-DOCKER_BUILDKIT=0 docker build -q --build-arg "BASE=$BASE" --iidfile "$tmp/image" -f $dir/Containerfile . >"$tmp/build" 2>&1 ||
-    fail "docker build: $(cat "$tmp/build")"
+project=sersync-test-$$
+compose() {
+    docker-compose -p $project -f $dir/compose.yaml "$@"
+}
+# The image goes by its label, since a build may have been interrupted, and what compose has made by the name of its project.
+# Volumes and images are free when the containers that use them are gone.
+down() {
+    remove_containers
+    compose down -v >/dev/null 2>&1 || :
+    images=$(docker images -q --filter "label=$project")
+    clean_up
+}
+trap down EXIT
+
+DOCKER_BUILDKIT=0 docker build -q --build-arg "BASE=$BASE" --label $project --iidfile "$tmp/image" -f $dir/Containerfile . \
+    >"$tmp/build" 2>&1 || fail "docker build: $(cat "$tmp/build")"
 image=$(cat "$tmp/image")
-images="$images $image"
 say "ok: the image is built"
 
 mkdir "$tmp/data"
@@ -20,20 +33,8 @@ write() {
     chmod 600 "$tmp/data/$1"
 }
 
-project=sersync-test-$$
 export SERSYNC_IMAGE="$image" SERSYNC_DATA="$tmp/data" SERSYNC_PASSWORD="$tmp/password" SCHEDULE_INTERVAL=1
 export SERSYNC_CONF="$PWD/$dir/sersync.toml"
-compose() {
-    docker-compose -p $project -f $dir/compose.yaml "$@"
-}
-# What compose has made goes by the name of its project. Volumes are free when the containers that use them are gone.
-down() {
-    remove_containers
-    compose down -v >/dev/null 2>&1 || :
-    clean_up
-}
-trap down EXIT
-
 write first first
 compose up -d >"$tmp/up" 2>&1 || fail "compose up: $(cat "$tmp/up")"
 id_of() {

@@ -161,6 +161,13 @@ on "$client" systemctl daemon-reload
 check "a unit with the example writes to a local target" on "$client" systemctl start sersync-full-sync@local
 [ "$(on "$client" stat -c '%u:%g %a' /mnt/usb/backup1/local/program)" = "1234:4321 6750" ] || fail "owner and mode are not kept"
 
+# The sandbox does not make a mount point of a directory that is none, which a guard would miss elsewhere.
+echo one | put "$client" /home/one
+printf '[sources.home]\npath = "/home"\ntargets = ["backup"]\n' | put "$client" /root/home.toml
+on "$client" sh -c 'cat /root/home.toml >>/etc/sersync/sersync.toml'
+check "a unit mirrors /home" on "$client" systemctl start sersync-full-sync@home
+check "and so does a shell after it" on "$client" sersync full-sync home
+
 # From the bash sersync, by what the README says: its service runs, and its configuration is where it was.
 on "$client" systemctl disable -q --now sersync-full-sync@files.timer sersync-verify@files.timer
 on "$client" rm /etc/sersync/sersync.toml
