@@ -401,3 +401,23 @@ fn a_watch_that_is_refused_in_the_beginning_is_refused_and_told() {
     assert_eq!(fs::read_to_string(it.place.dir.path().join("told")).unwrap(), "4\n");
     it.assert_promtool_has_nothing_to_say();
 }
+
+#[test]
+fn a_pass_that_is_killed_loses_nothing_of_what_was_known() {
+    let daemon = Rsyncd::builder().start();
+    let it = Stand::new(&[&daemon], "");
+    it.sersync("full-sync").run().code(0);
+    let before = it.samples();
+    for number in 0..500 {
+        fs::write(it.place.source().join(format!("new{number}")), "new").unwrap();
+    }
+    let running = it.sersync("full-sync").arg("-vvv").spawn();
+    running.wait_for_log(" -lptgoD", LATER);
+    running.kill();
+    let after = it.samples();
+    let values = ["sersync_last_success_timestamp_seconds", "sersync_last_run_exit_code"];
+    assert_eq!(values.map(|name| after.value(name, &[])), values.map(|name| before.value(name, &[])));
+    it.sersync("status").run().code(0).stdout_has("not running");
+    it.sersync("full-sync").run().code(0);
+    assert!(it.value("sersync_last_success_timestamp_seconds") > before.value(values[0], &[]));
+}
