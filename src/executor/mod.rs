@@ -8,7 +8,7 @@ mod told;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -136,6 +136,8 @@ pub struct Executor<'a> {
     root: Option<Root>,
     deletions: Deletions,
     told: told::Told,
+    /// That rsync had more errors than are shown was said.
+    dropped_told: AtomicBool,
     versions: Versions,
     manner: Manner,
     /// A watcher of the same mirror is at work.
@@ -163,6 +165,7 @@ impl<'a> Executor<'a> {
             root: None,
             deletions: Deletions::default(),
             told: told::Told::default(),
+            dropped_told: AtomicBool::new(false),
             versions: Versions::Kept,
             manner: Manner::Thorough,
             beside_watch: false,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::slice;
+use std::sync::atomic::Ordering;
 
 use log::{error, trace, warn};
 
@@ -140,8 +141,10 @@ impl Executor<'_> {
         if finished.errors.iter().any(|line| output::says_too_many_deletions(line)) {
             return Outcome::Limited;
         }
-        if finished.errors_dropped > 0 {
-            warn!("{}: {} more lines of errors by rsync are not shown", self.mirror, finished.errors_dropped);
+        // What is tried again and again would say it each time.
+        if finished.errors_dropped > 0 && !self.dropped_told.swap(true, Ordering::Relaxed) {
+            let dropped = text::count(usize::try_from(finished.errors_dropped).unwrap_or(usize::MAX), "further error");
+            warn!("{}: {dropped} of rsync not shown", self.mirror);
         }
         let (code, errors) = (finished.status.code(), finished.errors.as_slice());
         outcome::classify(self.mirror, Ending { code, errors, not_deleted: &not_deleted, deletions_skipped })

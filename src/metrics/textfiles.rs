@@ -143,8 +143,13 @@ impl Textfiles {
         };
         trouble.failures += 1;
         let place = escaped(dir.as_os_str().as_encoded_bytes());
-        let line =
-            format!("metrics cannot be written to `textfile-dir` in [metrics] ({place}): {e}; mirroring goes on");
+        // tempfile adds the name of the unfinished file, which tells nobody anything.
+        let why = e.to_string();
+        let why = why.split(" at path ").next().unwrap_or_default();
+        let line = format!(
+            "metrics cannot be written to `textfile-dir` in [metrics] ({place}): {why}; see to that directory; mirroring \
+             goes on"
+        );
         match trouble.fold.failed(&e.kind().to_string(), Instant::now(), Local::now()) {
             Say::Reason => warn!("{line}"),
             Say::Still(how) => warn!("{line}; {how}"),

@@ -29,6 +29,9 @@ const MOST_BEFORE_A_HEARTBEAT: usize = 256;
 /// More than this does not wait to be told.
 const MOST_WAITING: usize = 10_000;
 
+/// The rest of a longer message is left out: what is too long for an environment could tell nobody anything.
+const LONGEST_ERROR: usize = 16_384;
+
 /// Whether somebody waits for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hurry {
@@ -181,7 +184,8 @@ impl Notifier {
         ];
         if let Health::Failing { why, exit, paths } = health {
             // No part of a message can be a NUL, which an environment cannot have.
-            variables.push(("SERSYNC_ERROR", escaped(why.as_bytes()).into()));
+            let why: String = escaped(why.as_bytes()).chars().take(LONGEST_ERROR).collect();
+            variables.push(("SERSYNC_ERROR", why.into()));
             variables.push(("SERSYNC_EXIT", exit.code().to_string().into()));
             variables.push(("SERSYNC_FAILING", paths.to_string().into()));
         }

@@ -48,6 +48,10 @@ pub(super) struct Progress {
     pub(super) counters: Counters,
     /// The last batch that was sent.
     pub(super) last_batch: Option<LastBatch>,
+    /// Attempts in which only some paths failed, so that they are not said again and again.
+    pub(super) partly: Fold,
+    /// What rsync said about failures without a path, and was said already.
+    pub(super) unnamed: BTreeSet<String>,
     /// Failing paths that were named in the log already.
     pub(super) named: BTreeSet<PathBuf>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
@@ -134,6 +138,8 @@ impl Progress {
             last_error: None,
             counters: Counters::default(),
             last_batch: None,
+            partly: Fold::default(),
+            unnamed: BTreeSet::new(),
             named: BTreeSet::new(),
             left_out: BTreeSet::new(),
             turn: None,

@@ -148,3 +148,20 @@ fn a_log_file_is_rotated_by_logrotate_without_telling_anybody() {
     let again = Sersync::new(&["full-sync", "-c"]).arg(&config).arg("--log-file").arg(logs.join("link"));
     again.run().code(1).stderr_has(refused);
 }
+
+#[test]
+fn a_path_that_keeps_failing_is_one_line() {
+    let (place, daemon) = (Place::new(), Rsyncd::builder().extra("exclude = *refused*").start());
+    let config = quick(&place, &[&daemon], "");
+    fs::write(place.source().join("refused"), "").unwrap();
+    let running = watch(&place, &config).spawn();
+    let state = place.dir.path().join("state");
+    let retries = || {
+        let output = Sersync::new(&["status", "--json", "-c"]).arg(&config).state_dir(&state).run();
+        let mirror: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        mirror["since_start"]["retries"].as_u64().unwrap_or_default()
+    };
+    wait_for("a few attempts", LATER, || retries() >= 3);
+    let output = running.terminate();
+    assert_eq!(output.stderr.matches("refused: the daemon refuses it").count(), 1, "{output}");
+}

@@ -19,6 +19,8 @@ use crate::rsync::outcome::{Failing, HIDDEN, SETTLE, Trouble, VANISHED};
 
 /// Further failing paths are counted in the log, not named.
 const NAMED: usize = 20;
+/// So many messages without a path are remembered; further ones are not said.
+const MOST_UNNAMED: usize = 200;
 
 impl Worker<'_> {
     pub(super) fn postpone(&self, progress: &mut Progress, batch: &DirtySet, trouble: Trouble, cure: Cure) {
@@ -126,7 +128,11 @@ impl Worker<'_> {
         if new.len() > NAMED {
             warn!("{mirror}: {} more paths failed", new.len() - NAMED);
         }
-        failing.unattributed.iter().take(NAMED).for_each(|why| warn!("{mirror}: {why}"));
+        for why in failing.unattributed.iter().take(NAMED) {
+            if progress.unnamed.len() < MOST_UNNAMED && progress.unnamed.insert(why.clone()) {
+                warn!("{mirror}: {why}");
+            }
+        }
         if failing.paths.is_empty() {
             // It has no name, but it counts.
             let why = failing.unattributed.first().cloned().unwrap_or_default();
@@ -138,14 +144,18 @@ impl Worker<'_> {
         }
         progress.named.extend(failing.paths.keys().cloned());
         progress.failing.extend(failing.paths);
+        if let Say::Still(how) = progress.partly.failed("some paths", Instant::now(), Local::now()) {
+            warn!("{mirror}: {} cannot be sent; {how}", count(progress.failing.len(), "path"));
+        }
     }
 
     /// Everything went through: if nothing waits for another attempt, nothing fails any more.
     pub(super) fn healed(&self, progress: &mut Progress) {
         progress.settled();
-        if progress.retry.is_empty() && !progress.named.is_empty() {
+        if progress.retry.is_empty() && progress.partly.worked() > 0 {
             info!("{}: what failed before has arrived", self.executor.mirror());
             progress.named.clear();
+            progress.unnamed.clear();
             progress.retry_backoff.reset();
         }
     }
