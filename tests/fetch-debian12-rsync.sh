@@ -31,7 +31,7 @@ chown _apt "$tmp" 2>/dev/null || :
 
 (cd "$tmp" && apt-get -q download "rsync=$version") >"$tmp/log" 2>&1 || {
     cat "$tmp/log" >&2
-    fail "apt-get cannot get rsync=$version: it is in Debian 12's main archive (deb http://deb.debian.org/debian bookworm main); is that a source here, and is 'apt-get update' recent?"
+    fail "apt-get cannot get rsync=$version: it is in Debian 12's main archive; is that a source here, and is 'apt-get update' recent?"
 }
 mkdir "$tmp/root"
 dpkg -x "$tmp"/rsync_*.deb "$tmp/root"
