@@ -44,8 +44,8 @@ pub trait Sink: Send + Sync {
     /// out. Both are marked as well.
     fn moved(&self, from: Option<&Path>, to: &Path);
 
-    /// A directory came to this path by a rename, with all that is in it. It is marked after that.
-    fn arrived(&self, directory: &Path);
+    /// A directory came to this path, with things in it that nothing else is reported of. It is marked after that.
+    fn arrived(&self, directory: &Path, how: Arrival);
 
     /// Everything that happened before this moment was reported, but for what is inside directories that are new.
     fn reported_until(&self, moment: Moment);
@@ -65,6 +65,15 @@ pub trait Sink: Send + Sync {
 
     /// From now on every change below this root directory is reported; or, with `None`, the root is gone for now.
     fn watching(&self, root: Option<Identity>);
+}
+
+/// How a directory came to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arrival {
+    /// It was made, and what was put into it before it was watched is not reported.
+    Made,
+    /// By a rename, with all that is in it.
+    Renamed,
 }
 
 /// Makes the reader of an event source report what has happened up to now.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use log::{info, warn};
 
-use super::Sink;
 use super::session::{Missed, Scene};
+use super::{Arrival, Sink};
 use crate::dirty::{DirtySet, Mark, Node};
 use crate::report::text::count;
 use crate::state::record::Moment;
@@ -62,7 +62,7 @@ fn deliver_node(sink: &dyn Sink, path: &mut PathBuf, node: &Node) {
         Some(Mark::Deep) => {
             sink.directory(path, Mark::Deep);
             // In this order, since another one may have been there before.
-            sink.arrived(path);
+            sink.arrived(path, Arrival::Renamed);
         }
     }
     for (name, child) in node.children() {

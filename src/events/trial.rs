@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::fanotify::{self, CannotOpen};
 use super::session::{Scene, Stop};
-use super::{Identity, Mark, Sink};
+use super::{Arrival, Identity, Mark, Sink};
 use crate::config::settings::Source;
 use crate::state::record::Moment;
 use crate::tree::Reach;
@@ -35,7 +35,7 @@ impl Sink for Nobody {
     fn content(&self, _: &Path) {}
     fn directory(&self, _: &Path, _: Mark) {}
     fn moved(&self, _: Option<&Path>, _: &Path) {}
-    fn arrived(&self, _: &Path) {}
+    fn arrived(&self, _: &Path, _: Arrival) {}
     fn reported_until(&self, _: Moment) {}
     fn delivered(&self, _: Instant) {}
     fn degraded(&self, _: Option<&str>) {}

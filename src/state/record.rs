@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -134,7 +134,8 @@ impl Record {
         if !changed::can_tell(&mirror.source.path) {
             return Err("the times of its files come from another machine's clock");
         }
-        let bytes = read(state, mirror, shard, "directories").filter(|bytes| fnv1a(bytes) == self.directories);
+        let bytes = read(state, mirror, shard, &directories_kind(self.directories));
+        let bytes = bytes.filter(|bytes| fnv1a(bytes) == self.directories);
         bytes.as_deref().and_then(Directories::from_bytes).ok_or("its directories are not known any more")
     }
 
@@ -183,9 +184,30 @@ impl Record {
         let mounted = guard::is_mounted(&mirror.source.path);
         let place = if mounted { mirror.source.path.as_os_str().as_bytes() } else { b"" };
         write(state, mirror, Shard::WHOLE, "mounted", place)?;
-        write(state, mirror, shard, "directories", &directories.as_bytes())?;
-        write(state, mirror, shard, "json", &serde_json::to_vec(self)?)
+        // Under a name of their own: until the record is replaced, those that belong to the one before are still there.
+        let kind = directories_kind(self.directories);
+        write(state, mirror, shard, &kind, &directories.as_bytes())?;
+        write(state, mirror, shard, "json", &serde_json::to_vec(self)?)?;
+        remove_other_directories(&path(state, mirror, shard, &kind)?, &path(state, mirror, shard, "directories")?)
     }
+}
+
+/// The kind of the file with directories of this sum.
+fn directories_kind(sum: u64) -> String {
+    format!("directories-{sum:016x}")
+}
+
+/// Removes the directories of earlier passes: files whose names begin with `prefix`, but not the one to `keep`.
+fn remove_other_directories(keep: &Path, prefix: &Path) -> io::Result<()> {
+    let (Some(dir), Some(prefix)) = (keep.parent(), prefix.file_name()) else { return Ok(()) };
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let is_of_this = path.file_name().is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()));
+        if is_of_this && path != keep {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn path(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str) -> io::Result<PathBuf> {

@@ -281,7 +281,9 @@ impl Engine<'_> {
             info!("beginning anew with other settings: sending what is pending");
             Service::reloading();
         } else {
-            info!("ending: sending what is pending");
+            if outcome.exits.len() < queues.len() {
+                info!("ending: sending what is pending");
+            }
             Service::ending();
         }
         let deadline = Instant::now() + drain;

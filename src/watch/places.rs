@@ -53,6 +53,12 @@ impl Places {
         }
     }
 
+    /// Whether this very path is known to be one of them.
+    #[must_use]
+    pub(super) fn have(&self, path: &Path) -> bool {
+        matches!(self, Places::These(places) if places.contains(path))
+    }
+
     /// Whether the mirror has at this path what the source had there, as far as types go.
     #[must_use]
     pub(super) fn are_apart_from(&self, path: &Path) -> bool {

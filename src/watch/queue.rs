@@ -13,7 +13,7 @@ use super::places::Places;
 use super::suspects::Suspects;
 use crate::config::settings::Watch;
 use crate::dirty::{DirtySet, Mark};
-use crate::events::{Identity, Sink, Waker};
+use crate::events::{Arrival, Identity, Sink, Waker};
 use crate::state::record::Moment;
 
 /// The pending changes of one mirror.
@@ -62,6 +62,8 @@ struct State {
     /// The worker has something to do, so the mirror is not idle.
     busy: bool,
     closing: bool,
+    /// What happens from now on is for the next watch to find.
+    stopped: bool,
 }
 
 /// What was pending.
@@ -84,7 +86,7 @@ pub(super) struct Changes {
 pub(super) enum Wake {
     /// These changes are due.
     Batch(Changes),
-    /// The time that it asked for has come.
+    /// The time that it asked for has come, or the root is another one.
     Time,
     /// There will be no more.
     Closing,
@@ -115,6 +117,7 @@ impl Queue {
             handed_out: None,
             busy: true,
             closing: false,
+            stopped: false,
         };
         Queue {
             state: Mutex::new(state),
@@ -125,12 +128,16 @@ impl Queue {
         }
     }
 
-    /// Waits for what has to be done next. Changes are not handed out before `hold`, nor while the root is not watched.
-    pub(super) fn next(&self, hold: Option<Instant>, wake_at: Option<Instant>) -> Wake {
+    /// Waits for what has to be done next. Changes are not handed out before `hold`, nor while the root is not watched. It is
+    /// also time when another root is watched than this, or none.
+    pub(super) fn next(&self, hold: Option<Instant>, wake_at: Option<Instant>, root: Option<Identity>) -> Wake {
         let mut state = self.lock();
         loop {
             if state.closing {
                 return Wake::Closing;
+            }
+            if state.root != root {
+                return Wake::Time;
             }
             let now = Instant::now();
             let due = (!state.dirty.is_empty() && state.root.is_some()).then(|| {
@@ -168,6 +175,11 @@ impl Queue {
     #[must_use]
     pub(super) fn take(&self) -> Changes {
         self.lock().hand_out()
+    }
+
+    /// Takes no more changes: those that come later are not pending, and the stamp stays before them.
+    pub(super) fn stop(&self) {
+        self.lock().stopped = true;
     }
 
     /// Lets the event source be woken when it has to be known what has happened.
@@ -286,6 +298,9 @@ impl Queue {
     }
 
     fn mark_in(&self, mut state: MutexGuard<'_, State>, path: &Path, mark: Mark) {
+        if state.stopped {
+            return;
+        }
         let now = Instant::now();
         let is_first = state.dirty.is_empty();
         if is_first {
@@ -304,6 +319,9 @@ impl Queue {
 
     fn reported_until(&self, moment: Moment) {
         let mut state = self.lock();
+        if state.stopped {
+            return;
+        }
         if state.dirty.is_empty() && state.handed_out.is_some() {
             state.handed_out = Some(moment.clone());
         }
@@ -336,9 +354,9 @@ impl State {
         self.moves.add(from, to);
     }
 
-    fn arrived(&mut self, directory: &Path) {
-        let before = if self.places.are_apart_from(directory) { Before::Nothing } else { Before::Something };
-        self.arrived.add(directory, before);
+    fn arrived(&mut self, directory: &Path, how: Arrival) {
+        let before = if how.is_apart_from(&self.places, directory) { Before::Nothing } else { Before::Something };
+        self.arrived.add(directory, how, before);
     }
 
     fn hand_out(&mut self) -> Changes {
@@ -382,8 +400,8 @@ impl Sink for ToQueues {
         self.queues.iter().for_each(|queue| queue.lock().moved(from, to));
     }
 
-    fn arrived(&self, directory: &Path) {
-        self.queues.iter().for_each(|queue| queue.lock().arrived(directory));
+    fn arrived(&self, directory: &Path, how: Arrival) {
+        self.queues.iter().for_each(|queue| queue.lock().arrived(directory, how));
     }
 
     fn directory(&self, path: &Path, mark: Mark) {

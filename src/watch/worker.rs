@@ -144,11 +144,16 @@ impl Worker<'_> {
                 self.stamp(progress, now);
             }
             self.executor.release();
+            let root = self.queue.root();
+            if root.is_none() {
+                let path = self.executor.mirror().source.path.display();
+                progress.note_error(&format!("the source {path} is gone or was replaced; waiting for it"));
+            }
             self.publish(progress, 0);
             self.queue.set_busy(!progress.again.is_empty());
             let again_at = (!progress.again.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
             let wake_at = progress.retry_at.into_iter().chain(again_at).min();
-            match self.queue.next(progress.hold, wake_at) {
+            match self.queue.next(progress.hold, wake_at, root) {
                 Wake::Batch(changes) => {
                     let batch = progress.take_in(changes);
                     self.send(progress, &batch);
@@ -165,6 +170,8 @@ impl Worker<'_> {
                 self.send_for(progress, Occasion::AfterPass, &batch);
             }
         }
+        // What is pending now is sent once more. On a source that is never quiet there would be no end else.
+        self.queue.stop();
     }
 
     /// Sends what did not only just change.

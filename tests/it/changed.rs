@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 use rustix::process::Signal;
 
@@ -101,7 +102,9 @@ fn what_it_cannot_know_it_compares() {
     let state = place.dir.path().join("state/mirrors");
     let file = |kind: &str| {
         let entries = fs::read_dir(&state).unwrap().flatten().map(|entry| entry.path());
-        entries.into_iter().find(|path| path.extension().is_some_and(|e| e == kind)).unwrap()
+        let is_it =
+            |path: &PathBuf| path.extension().is_some_and(|e| e.as_encoded_bytes().starts_with(kind.as_bytes()));
+        entries.into_iter().find(is_it).unwrap()
     };
     let record = fs::read_to_string(file("json")).unwrap();
     let damages: [(&str, Vec<u8>, &str); 5] = [
@@ -122,6 +125,31 @@ fn what_it_cannot_know_it_compares() {
         assert!(!output.stderr.contains("compared"), "{output}");
         assert_eq!(before, snapshot(&mirror));
     }
+}
+
+#[test]
+fn what_is_remembered_belongs_together_at_any_moment() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::create_dir(place.source().join("d")).unwrap();
+    let changed = || place.command("full-sync", &daemon).args(&["--changed", "-v"]).run().code(0);
+    changed();
+    let state = place.dir.path().join("state/mirrors");
+    let files = || -> Vec<(PathBuf, Vec<u8>)> {
+        let paths = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    };
+    let before = files();
+    fs::create_dir(place.source().join("new")).unwrap();
+    changed();
+    assert_eq!(files().len(), before.len(), "what belongs to an earlier pass is removed");
+    // As if it had been killed before it wrote the record, after everything else.
+    for (path, content) in before {
+        fs::write(path, content).unwrap();
+    }
+    let output = changed();
+    assert!(!output.stderr.contains("everything is compared"), "{output}");
+    assert_same(&place.source(), &daemon.module_path().join("name"));
 }
 
 fn a_watch_starts_from_where_the_last_one_was() {

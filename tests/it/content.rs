@@ -19,6 +19,7 @@ for_each_source! {
     many_versions_of_one_size_and_time_are_all_mirrored,
     what_was_replaced_under_the_same_size_and_time_while_no_watch_ran_is_mirrored,
     what_is_written_in_a_directory_just_after_it_was_renamed_is_mirrored,
+    directories_that_change_places_or_make_room_for_others_are_mirrored,
 }
 
 /// One time for all files.
@@ -143,6 +144,38 @@ fn what_is_written_in_a_directory_just_after_it_was_renamed_is_mirrored() {
             age(&dir.join(name.to_string()));
         }
         wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    }
+    running.terminate().signal(Signal::TERM);
+}
+
+/// All files have the same name, size and time, as builds that can be reproduced have.
+fn directories_that_change_places_or_make_room_for_others_are_mirrored() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let source = |name: &str| place.source().join(name);
+    let file = |name: &str, content: &str| {
+        fs::create_dir_all(source(name).join("deep")).unwrap();
+        for file in ["f", "deep/f"] {
+            fs::write(source(name).join(file), content).unwrap();
+            age(&source(name).join(file));
+        }
+    };
+    file("one", "1");
+    file("two", "2");
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    let same = || wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    for round in 0..4 {
+        let here = rustix::fs::CWD;
+        let exchange = rustix::fs::RenameFlags::EXCHANGE;
+        rustix::fs::renameat_with(here, source("one"), here, source("two"), exchange).unwrap();
+        same();
+        fs::rename(source("one"), place.dir.path().join(format!("out{round}"))).unwrap();
+        file("one", &(4 + round).to_string());
+        same();
+        fs::remove_dir_all(source("one")).unwrap();
+        file("one", "0");
+        same();
     }
     running.terminate().signal(Signal::TERM);
 }

@@ -126,6 +126,22 @@ fn a_guard_that_refuses_and_a_pass_that_failed_are_told() {
 }
 
 #[test]
+fn a_source_that_is_gone_is_not_well_until_it_is_back() {
+    let daemon = Rsyncd::builder().start();
+    let it = Stand::new(&[&daemon]);
+    let running = it.watch();
+    it.wait_for_state("live");
+    let elsewhere = it.place.dir.path().join("elsewhere");
+    fs::rename(it.place.source(), &elsewhere).unwrap();
+    it.wait_for_state("refused");
+    it.run(&["status"]).code(3).stdout_has("is gone or was replaced; waiting for it");
+    fs::rename(&elsewhere, it.place.source()).unwrap();
+    it.wait_for_state("live");
+    it.run(&["status"]).code(0);
+    running.terminate();
+}
+
+#[test]
 fn what_is_damaged_is_said_and_the_rest_is_shown() {
     let daemon = Rsyncd::builder().start();
     let it = Stand::new(&[&daemon]);

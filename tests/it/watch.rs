@@ -30,6 +30,7 @@ for_each_source! {
     real_time_excludes_are_for_real_time_only,
     bounded_runs_end_by_themselves_with_everything_sent,
     a_bounded_run_says_what_it_could_not_send,
+    a_run_of_some_batches_ends_on_a_source_that_is_never_quiet,
     two_watchers_of_one_mirror_do_not_fight,
     a_root_that_is_gone_deletes_nothing_and_is_mirrored_again_when_it_is_back,
     an_overflow_of_the_kernels_queue_loses_nothing,
@@ -306,6 +307,34 @@ fn bounded_runs_end_by_themselves_with_everything_sent() {
     running.wait_for_log("caught up", LATER);
     fs::write(place.source().join("new"), "new").unwrap();
     running.wait(SOON).code(0);
+    assert_same(&place.source(), &mirror(&daemon));
+}
+
+fn a_run_of_some_batches_ends_on_a_source_that_is_never_quiet() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("first"), "1").unwrap();
+    let config = quick(&place, &[&daemon], "");
+    let running = watch(&place, &config).args(&["--batches", "2", "--drain-timeout", "1h"]).spawn();
+    running.wait_for_log("caught up", LATER);
+    let goes_on = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                if !goes_on.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                fs::write(place.source().join((number % 50).to_string()), number.to_string()).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let output = running.wait(LATER);
+        goes_on.store(false, std::sync::atomic::Ordering::Relaxed);
+        output.code(0);
+    });
+    // The next one finds the rest.
+    let output = watch(&place, &config).args(&["--until-idle", "200ms"]).run().code(0);
+    assert!(output.stderr.contains("comparing what changed since the last time"), "{output}");
     assert_same(&place.source(), &mirror(&daemon));
 }
 

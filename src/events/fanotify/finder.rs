@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use log::{debug, warn};
 
+use super::super::Arrival;
 use super::super::mounts::Mounts;
 use super::super::session::{Ended, Horizon, Scene, identity};
 use super::inbox::{Batch, Inbox};
@@ -207,7 +208,7 @@ impl<'a> Finder<'a> {
 fn arrived(scene: Scene<'_>, from: Option<&Path>, to: &Path, is_dir: bool) {
     scene.sink.moved(from, to);
     if is_dir {
-        scene.sink.arrived(to);
+        scene.sink.arrived(to, Arrival::Renamed);
     }
 }
 

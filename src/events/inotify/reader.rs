@@ -17,6 +17,7 @@ use rustix::event::PollFlags;
 use rustix::fs::inotify::{Event, ReadFlags, Reader};
 use rustix::io::Errno;
 
+use super::super::Arrival;
 use super::super::mounts::Mounts;
 use super::super::session::{Ended, Found, PAUSE, ROOT_CHECK, identity, wait};
 use super::crawler::Task;
@@ -204,6 +205,8 @@ impl Inotify<'_> {
         let is_dir = flags.contains(ReadFlags::ISDIR);
         let excluded = self.scene.excludes.excludes_entry(&path, is_dir);
         let mut mark = Mark::Path;
+        // Or two directories have changed places, and what was here is about to be reported as having left.
+        let mut replaces = false;
         if is_dir && flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             let node = tree.child(dir, name);
             let is_move = flags.contains(ReadFlags::MOVED_FROM) && !excluded;
@@ -228,6 +231,7 @@ impl Inotify<'_> {
                 && let Some(node) = tree.child(dir, name)
             {
                 reading.leaves(&mut tree, node);
+                replaces = true;
             }
             // The crawler may have found it before.
             if let Some(node) = tree.child_or_new(dir, name).filter(|node| !tree.is_watched(*node)) {
@@ -242,10 +246,15 @@ impl Inotify<'_> {
             let from = reading.origins.arrives(event.cookie());
             if !excluded {
                 self.scene.sink.moved(from.as_deref(), &path);
+                if replaces {
+                    self.scene.sink.directory(&path, Mark::Path);
+                }
                 if is_dir {
-                    self.scene.sink.arrived(&path);
+                    self.scene.sink.arrived(&path, Arrival::Renamed);
                 }
             }
+        } else if is_dir && flags.contains(ReadFlags::CREATE) && !excluded {
+            self.scene.sink.arrived(&path, Arrival::Made);
         }
         match (excluded, is_dir) {
             (true, _) => {}

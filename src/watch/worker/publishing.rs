@@ -50,6 +50,8 @@ impl Worker<'_> {
             Some(trouble) if trouble.exit == Exit::Refused => Activity::Refused,
             Some(_) => Activity::BackingOff,
             None if !progress.caught_up() => Activity::CatchingUp,
+            // What is missing while there is no root is not deleted.
+            None if self.queue.root().is_none() => Activity::Refused,
             None => Activity::Live,
         };
         self.publish_as(activity, progress, sending);
@@ -146,6 +148,7 @@ fn health(condition: &Condition, progress: &Progress) -> Option<Health> {
         (Some(trouble), _) => Some(Health::Failing { why: trouble.why.clone(), exit: trouble.exit, paths }),
         (None, Activity::Live) if paths == 0 => Some(Health::Well),
         (None, Activity::Live) => Some(Health::Failing { why: told, exit: Exit::Partial, paths }),
+        (None, Activity::Refused) => Some(Health::Failing { why: told, exit: Exit::Unreachable, paths }),
         (None, _) => None,
     }
 }
