@@ -1,6 +1,7 @@
 //! Mirrors: one source on one endpoint. Everything that has a state (locks, queues, buckets) has it per mirror.
 
 use std::fmt::{self, Write as _};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -79,27 +80,36 @@ impl Mirror {
     /// different mirrors.
     #[must_use]
     pub fn id(&self) -> String {
-        file_name(&self.to_string())
+        let endpoint = match &self.endpoint {
+            Endpoint::Daemon { .. } => self.endpoint.to_string().into_bytes(),
+            // Its name as it is, and not as it is shown.
+            Endpoint::Directory(path) => path.as_os_str().as_bytes().to_vec(),
+        };
+        encoded(&[self.source.name.as_bytes(), b"@", &endpoint].concat())
     }
 }
 
 /// The name of a mirror as part of a file name: different for different mirrors.
 #[must_use]
 pub fn file_name(mirror: &str) -> String {
+    encoded(mirror.as_bytes())
+}
+
+fn encoded(mirror: &[u8]) -> String {
     /// Leaves room for a prefix and a suffix within the 255 bytes of a file name.
     const LONGEST: usize = 180;
     let mut name = String::new();
     // Writing to a string cannot fail.
-    for byte in mirror.bytes() {
-        if byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte) {
-            name.push(char::from(byte));
+    for byte in mirror {
+        if byte.is_ascii_alphanumeric() || b"._-@:".contains(byte) {
+            name.push(char::from(*byte));
         } else {
             let _ = write!(name, "%{byte:02x}");
         }
     }
     if name.len() > LONGEST {
         name.truncate(LONGEST);
-        let _ = write!(name, "~{:016x}", fnv1a(mirror.as_bytes()));
+        let _ = write!(name, "~{:016x}", fnv1a(mirror));
     }
     name
 }

@@ -22,7 +22,7 @@ use crate::cli::{Cli, WatchArgs};
 use crate::config::settings::Start;
 use crate::executor::{Mode, Tally};
 use crate::exit::{Exit, Failure};
-use crate::guard::{self, EmptySource};
+use crate::guard::EmptySource;
 use crate::hooks::Hooks;
 use crate::mirror::Mirror;
 use crate::notify::{Hurry, Notifier};
@@ -34,7 +34,6 @@ use crate::rsync::output::Change;
 use crate::signals::{self, Hangup};
 use crate::state::condition::Condition;
 use crate::state::notices::Work;
-use crate::state::record::Record;
 use crate::watch::{Bounds, Engine, News};
 
 /// For so long a watch waits for a lock that it had before.
@@ -93,6 +92,9 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             _ => End::Exit(Exit::merge(exits)),
         });
     }
+    let missing: Vec<Mirror> =
+        failures.into_iter().filter(|(_, failure)| failure.exit != Exit::Locked).map(|(mirror, _)| mirror).collect();
+    let is_there = || missing.iter().any(|mirror| admission::check(&setup, mirror, empty).is_ok());
     let lists = mode == Mode::DryRun;
     let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists });
     let engine = Engine {
@@ -116,7 +118,8 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         log_file: args.logging.log_file.as_deref(),
         notifier: &notifier,
         bars: &bars,
-        may_reload: &|| may_reload(cli, args),
+        missing: (mode == Mode::Real && !missing.is_empty() && !is_bounded(args)).then_some(&is_there),
+        may_reload: &|| may_reload(cli, args, &missing),
         on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
     };
     let watched: Vec<Mirror> = mirrors.iter().map(|(mirror, _)| mirror.clone()).collect();
@@ -163,18 +166,23 @@ fn summary(setup: &Setup, mirror: &Mirror, took: Duration) -> String {
     format!("{name}: {batches}: {created} created, {updated} updated, {deleted} deleted, {bytes} in {time}{left}")
 }
 
+/// Whether it ends by itself.
+fn is_bounded(args: &WatchArgs) -> bool {
+    args.run_for.is_some() || args.batches.is_some() || args.until_idle.is_some()
+}
+
 /// Whether the configuration can be read again and is good.
-fn may_reload(cli: &Cli, args: &WatchArgs) -> bool {
-    if args.run_for.is_some() || args.batches.is_some() || args.until_idle.is_some() {
+fn may_reload(cli: &Cli, args: &WatchArgs, missing: &[Mirror]) -> bool {
+    if is_bounded(args) {
         warn!("the settings stay as they were: a run that ends by itself is not begun anew");
         return false;
     }
     let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
     let prepared = setup::prepare(cli, &args.selection).and_then(|setup| {
-        // What is refused at the beginning would end it.
-        for mirror in &setup.mirrors {
-            guard::check_source(&mirror.source, empty)?;
-            guard::check_mounted(&mirror.source, Record::was_mounted(&setup.state, mirror))?;
+        // What is refused at the beginning would end it; what was so before may stay so.
+        let was_missing = |mirror: &Mirror| missing.iter().any(|missing| missing.id() == mirror.id());
+        for mirror in setup.mirrors.iter().filter(|mirror| !was_missing(mirror)) {
+            admission::check(&setup, mirror, empty)?;
         }
         Ok(())
     });

@@ -88,6 +88,8 @@ pub struct Engine<'a> {
     pub log_file: Option<&'a Path>,
     /// Tells whoever wants to know how the mirrors do.
     pub notifier: &'a Notifier,
+    /// Says whether a source that was not there at the beginning is there now; nothing when all were, or it is to end by itself.
+    pub missing: Option<&'a dyn Fn() -> bool>,
     /// Says whether the settings can be read again and are good; they are read by whoever begins anew.
     pub may_reload: &'a dyn Fn() -> bool,
 }
@@ -118,6 +120,8 @@ pub struct Outcome {
 
 /// How often it is looked whether all is idle, or a source has ended.
 const TICK: Duration = Duration::from_millis(20);
+/// How often sources that were not there at the beginning are looked for.
+const LOOK_FOR_SOURCES: Duration = Duration::from_secs(10);
 /// For so long what is pending is sent before the settings are read again.
 const LONGEST_RELOAD: Duration = Duration::from_secs(5);
 /// Even with nothing to send, the workers need a moment to end.
@@ -258,15 +262,24 @@ impl Engine<'_> {
         }
         let mut outcome = Outcome { exits: Vec::new(), signal: None, reload: false };
         let end = self.bounds.run_for.map(|time| Instant::now() + time);
+        let mut look = self.missing.map(|_| Instant::now() + LOOK_FOR_SOURCES);
         while outcome.exits.len() < queues.len() && outcome.signal.is_none() {
             if std::mem::take(&mut outcome.reload) && (self.may_reload)() {
                 outcome.reload = true;
                 break;
             }
+            if look.is_some_and(|look| look <= Instant::now()) {
+                look = Some(Instant::now() + LOOK_FOR_SOURCES);
+                if self.missing.is_some_and(|is_there| is_there()) {
+                    info!("a source that was missing is there now");
+                    outcome.reload = true;
+                    break;
+                }
+            }
             let tick = self.bounds.until_idle.map(|_| Instant::now() + TICK);
             self.alive(&mut service, mirrors);
             self.notifier.beat();
-            let due = service.due().into_iter().chain(self.notifier.due());
+            let due = service.due().into_iter().chain(self.notifier.due()).chain(look);
             if !outcome.wait(news, end.into_iter().chain(tick).chain(due).min(), &mut service) {
                 let idle = |limit| queues.iter().all(|queue| queue.idle_for().is_some_and(|idle| idle >= limit));
                 if end.is_some_and(|end| end <= Instant::now()) || self.bounds.until_idle.is_some_and(idle) {

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
 use crate::support::golden::{assert_golden, normalise};
 use crate::support::sersync::Sersync;
-use crate::support::tree::{Snapshot, snapshot};
+use crate::support::tree::{Snapshot, assert_same, snapshot};
 
 /// A place with a good configuration, which each case spoils in its own way.
 struct Setting {
@@ -234,4 +235,19 @@ fn command_lines_that_make_no_sense() {
         assert!(!output.stderr.contains("secret"), "a password on the command line is not repeated");
     }
     assert_golden("usage-errors.txt", &report);
+}
+
+#[test]
+fn targets_whose_names_differ_only_in_bytes_that_are_no_text_are_two_mirrors() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    fs::write(place.source().join("f"), "f").unwrap();
+    let targets =
+        [b"t\xfe", b"t\xff"].map(|name| place.dir.path().join(std::ffi::OsStr::from_bytes(name)).join("name"));
+    for target in &targets {
+        fs::create_dir(target.parent().unwrap()).unwrap();
+        let pass = Sersync::new(&["full-sync", "--if-older-than", "12h", "--from"]).arg(place.source());
+        pass.args(&["--to"]).arg(target).state_dir(&place.dir.path().join("state")).run().code(0);
+        assert_same(&place.source(), target);
+    }
 }

@@ -42,6 +42,7 @@ for_each_source! {
     under_nohup_the_end_of_the_terminal_does_not_end_it,
     on_hangup_it_goes_on_with_the_configuration_as_it_is_then,
     a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment,
+    a_source_that_comes_later_is_watched_then,
     who_is_to_end_while_it_begins_anew_ends,
     a_file_with_the_name_of_an_excluded_directory_is_deleted,
     what_is_excluded_stays_when_its_directory_is_deleted_live,
@@ -609,6 +610,23 @@ fn who_is_to_end_while_it_begins_anew_ends() {
         let output = running.terminate();
         assert!(output.signal == Some(Signal::TERM.as_raw()) || output.code == Some(3), "{output}");
     }
+}
+
+fn a_source_that_comes_later_is_watched_then() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let late = place.dir.path().join("late");
+    fs::write(place.source().join("f"), "1").unwrap();
+    let more = format!("[sources.late]\npath = '{}'\ntargets = ['t']\n", late.display());
+    let running = without_terminal(&place, &quick(&place, &[&daemon], &more)).spawn();
+    running.wait_for_log("late", SOON);
+    running.wait_for_log("caught up", LATER);
+    fs::create_dir(&late).unwrap();
+    fs::write(late.join("f"), "2").unwrap();
+    running.wait_for_log("a source that was missing is there now", LATER);
+    wait_until_same(&late, &daemon.module_path().join("late"), LATER);
+    fs::write(place.source().join("f"), "33").unwrap();
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    running.terminate().signal(Signal::TERM);
 }
 
 fn a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment() {

@@ -40,10 +40,7 @@ pub(super) fn admitted(
     let lock_wait = if env::var_os(RELOADED).is_some() { LONG } else { args.writing.lock_wait };
     let mut told = BTreeSet::new();
     for mirror in &setup.mirrors {
-        let source = &mirror.source;
-        let mounted = Record::was_mounted(&setup.state, mirror);
-        let guard = guard::check_source(source, empty).and_then(|()| guard::check_mounted(source, mounted));
-        let admitted = guard.and_then(|()| match mode {
+        let admitted = check(setup, mirror, empty).and_then(|()| match mode {
             Mode::DryRun => Ok(None),
             Mode::Real => Lock::take(&setup.state, mirror, Kind::Watch, lock_wait, give_up).map(Some),
         });
@@ -59,6 +56,12 @@ pub(super) fn admitted(
         }
     }
     admission
+}
+
+/// Whether the source of a mirror is there, as it should be.
+pub(super) fn check(setup: &Setup, mirror: &Mirror, empty: EmptySource) -> Result<(), Failure> {
+    guard::check_source(&mirror.source, empty)?;
+    guard::check_mounted(&mirror.source, Record::was_mounted(&setup.state, mirror))
 }
 
 /// Writes down, and tells whoever wants to know, that a mirror is not watched although it should be.
