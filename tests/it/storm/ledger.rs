@@ -1,0 +1,149 @@
+//! The book of versions: what was where in the source, what of it was on the mirror at a quiet moment, and whether each such
+//! version is still there or in the history, exactly once.
+//!
+//! A version is a file (or symbolic link) with its path, content and time. It *arrives* when a change brings it to its path.
+//! One that arrived once, and was seen on the mirror, must be there or in the history once. One that left its path and came
+//! back (renamed there and back, exchanged twice) may be in the history once for each stay. So the rule is, for each version:
+//! as many copies as stays that were seen to end, and no more copies than arrivals. Two exceptions are argued where they are
+//! made: [`Ledger::beside_a_pass`] and [`Counting::AtLeast`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// A file or symbolic link at some time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version {
+    content: u64,
+    mtime: (i64, i64),
+}
+
+/// How many copies there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counting {
+    /// As many as the rule says.
+    Exactly,
+    /// rsync keeps a replaced file by a second name in the history, and then puts the new one in its place. A receiver that
+    /// is killed between the two leaves both; the next attempt, to a new bucket, keeps the file once more. And what was being
+    /// renamed on the mirror when a run was cut off is made anew by the next one. Nothing is lost by either.
+    AtLeast,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    root: PathBuf,
+    now: BTreeMap<PathBuf, Version>,
+    arrivals: BTreeMap<(PathBuf, Version), usize>,
+    /// What was on the mirror at the last quiet moment.
+    quiet: BTreeMap<PathBuf, Version>,
+    /// How many stays of each version on the mirror were seen to end.
+    ended: BTreeMap<(PathBuf, Version), usize>,
+    beside: BTreeSet<(PathBuf, Version)>,
+    pass_is_running: bool,
+}
+
+impl Ledger {
+    /// The book of a source that is empty.
+    pub(super) fn new(root: &Path) -> Self {
+        Ledger { root: root.to_owned(), ..Ledger::default() }
+    }
+
+    /// Looks at what a change may have touched.
+    pub(super) fn look(&mut self, touched: &[PathBuf]) {
+        for path in touched {
+            let Ok(path) = path.strip_prefix(&self.root) else { continue };
+            let below = self.now.range(path.to_owned()..).take_while(|(known, _)| known.starts_with(path));
+            let below: Vec<PathBuf> = below.map(|(known, _)| known.clone()).collect();
+            let mut before: BTreeMap<PathBuf, Version> = BTreeMap::new();
+            for known in below {
+                before.extend(self.now.remove_entry(&known));
+            }
+            for (path, version) in versions(&self.root, path) {
+                if before.get(&path) != Some(&version) {
+                    let key = (path.clone(), version.clone());
+                    if self.pass_is_running {
+                        self.beside.insert(key.clone());
+                    }
+                    *self.arrivals.entry(key).or_default() += 1;
+                }
+                self.now.insert(path, version);
+            }
+        }
+    }
+
+    /// What arrives while a pass runs may be sent by the watch, then replaced by the pass, whose list of files is older, and
+    /// sent once more after the pass. So it may be in the history once although it is on the mirror as well.
+    pub(super) fn beside_a_pass(&mut self, running: bool) {
+        self.pass_is_running = running;
+    }
+
+    /// The mirror is equal to the source.
+    pub(super) fn quiet(&mut self) {
+        let last = std::mem::replace(&mut self.quiet, self.now.clone());
+        for (path, version) in last {
+            if self.quiet.get(&path) != Some(&version) {
+                *self.ended.entry((path, version)).or_default() += 1;
+            }
+        }
+    }
+
+    /// How many versions were seen on the mirror.
+    pub(super) fn seen(&self) -> usize {
+        self.quiet.len() + self.ended.len()
+    }
+
+    /// What is wrong with the history, after a last quiet moment.
+    pub(super) fn wrong(&self, module: &Path, counting: Counting) -> Vec<String> {
+        let mut kept: BTreeMap<(PathBuf, Version), usize> = BTreeMap::new();
+        let history = module.join("history-backup/name");
+        for (path, version) in versions(&history, Path::new("")) {
+            // Without the day and the name of the bucket.
+            *kept.entry((path.iter().skip(2).collect(), version)).or_default() += 1;
+        }
+        let mut wrong = Vec::new();
+        for (key @ (path, version), ended) in &self.ended {
+            let copies = kept.get(key).copied().unwrap_or_default();
+            if copies < *ended {
+                let there = kept.keys().filter(|(_, other)| other.content == version.content);
+                let there: Vec<_> = there.map(|(path, _)| path).collect();
+                wrong.push(format!("{}: {copies} copies for {ended} stays; elsewhere: {there:?}", path.display()));
+            }
+        }
+        let current = self.quiet.iter().map(|(path, version)| (path.clone(), version.clone()));
+        let seen: BTreeSet<(PathBuf, Version)> = self.ended.keys().cloned().chain(current).collect();
+        for key in seen {
+            let here = usize::from(self.quiet.get(&key.0) == Some(&key.1));
+            let copies = kept.get(&key).copied().unwrap_or_default() + here;
+            let most = self.arrivals.get(&key).copied().unwrap_or_default() + usize::from(self.beside.contains(&key));
+            if counting == Counting::Exactly && copies > most {
+                wrong.push(format!("{}: {copies} copies for {most} arrivals", key.0.display()));
+            }
+        }
+        wrong
+    }
+}
+
+/// The files and symbolic links at and below a path, by their paths below the root.
+fn versions(root: &Path, path: &Path) -> Vec<(PathBuf, Version)> {
+    let start = if path.as_os_str().is_empty() { root.to_owned() } else { root.join(path) };
+    let entries = walkdir::WalkDir::new(start).into_iter().filter_map(Result::ok);
+    let version = |entry: walkdir::DirEntry| {
+        let kind = entry.file_type();
+        let mut hasher = DefaultHasher::new();
+        if kind.is_symlink() {
+            hasher.write(b"link ");
+            hasher.write(fs::read_link(entry.path()).ok()?.as_os_str().as_bytes());
+        } else if kind.is_file() {
+            hasher.write(&fs::read(entry.path()).ok()?);
+        } else {
+            return None;
+        }
+        let meta = entry.metadata().ok()?;
+        let version = Version { content: hasher.finish(), mtime: (meta.mtime(), meta.mtime_nsec()) };
+        Some((entry.path().strip_prefix(root).ok()?.to_owned(), version))
+    };
+    entries.filter_map(version).collect()
+}
