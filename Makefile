@@ -12,7 +12,9 @@ PROGRAM := $(TARGET)/release/sersync
 bindir  := $(DESTDIR)$(PREFIX)/bin
 share   := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help demo test bench build fmt lint install clean
+MINUTES ?= 10
+
+.PHONY: help demo test soak bench build fmt lint install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-8s  %s\n' "$$name" "$$text"; done
@@ -25,6 +27,10 @@ demo: ## See it work: install what is missing, build, mirror an example tree, cl
 test: ## Install what is missing and run every check and test
 	@scripts/install-deps.sh test
 	@scripts/check.sh all
+
+soak: ## Random storms with faults for MINUTES=10, until one fails: tests/TRUST.md
+	@scripts/install-deps.sh test
+	@scripts/soak.sh $(MINUTES)
 
 bench: ## Install what is missing and measure: benches/RESULTS.md (BENCH_RUNS=5, BENCH_SCALE=1)
 	@scripts/install-deps.sh bench

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -161,8 +162,11 @@ impl Fault {
                 storm.hidden = Some("mnt".into());
             }
             QueueOverflows => {
+                let dir = storm.place.source().join("overflow");
+                fs::create_dir_all(&dir).unwrap();
+                storm.quiet();
                 storm.watch().signal(Signal::STOP);
-                overflow(storm);
+                overflow(&dir);
             }
             WatchStopped => storm.watch().signal(Signal::STOP),
             WatchKilled => storm.kill_watch(),
@@ -280,24 +284,22 @@ fn occupy(storm: &Storm) -> TcpStream {
     panic!("the daemon does not take the connection: {last}");
 }
 
-fn fill(path: &std::path::Path) {
+fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     let portion = vec![0; 1 << 20];
     while file.write_all(&portion).is_ok() {}
     while file.write_all(&portion[..512]).is_ok() {}
 }
 
-fn unmount(point: &std::path::Path) {
+fn unmount(point: &Path) {
     let status = std::process::Command::new("umount").arg("-l").arg(point).status().unwrap();
     assert!(status.success());
 }
 
 /// More than the kernel's queue holds. No two events are of the same name: those would count as one.
-fn overflow(storm: &Storm) {
+fn overflow(dir: &Path) {
     let kind = if is_fanotify() { "fanotify" } else { "inotify" };
     let limit = fs::read_to_string(format!("/proc/sys/fs/{kind}/max_queued_events")).unwrap();
-    let dir = storm.place.source().join("overflow");
-    fs::create_dir_all(&dir).unwrap();
     for number in 0..limit.trim().parse::<usize>().unwrap() + 100 {
         let file = dir.join(number.to_string());
         fs::write(&file, "").unwrap();
