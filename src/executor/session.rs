@@ -87,7 +87,7 @@ impl Executor<'_> {
         let mut deleted = 0;
         let mut lost: Option<(PathBuf, u64)> = None;
         let ends = if reading.gauge.is_some() { Ends::Return } else { Ends::Newline };
-        // By its own `--timeout` rsync ends twice within that time, as long as it looks at its clock.
+        // As long as rsync looks at its clock, it ends by its own `--timeout` long before that.
         let still = Standstill::Limited(self.mirror.rsync.timeout * 2);
         let finished = self.children.run_watched(&mut command, ends, still, |line| match output::parse(line) {
             // Paths of the mirror are relative. rsync made room for a version, and removed another one for it.
@@ -140,9 +140,9 @@ impl Executor<'_> {
             return Outcome::Stopped;
         }
         if finished.stood_still {
-            let why = "rsync did nothing any more and was killed: something in the source cannot be opened, like a fifo in \
-                       the place of a file, or a file system does not answer";
-            return Outcome::Aborted(Trouble { exit: Exit::Failed, why: why.to_owned() });
+            let why = "nothing came or went for twice the `timeout`, so rsync was killed: the daemon does not answer, or \
+                       something in the source cannot be opened, like a fifo in the place of a file";
+            return Outcome::Aborted(Trouble { exit: Exit::Unreachable, why: why.to_owned() });
         }
         if finished.errors.iter().any(|line| output::says_too_many_deletions(line)) {
             return Outcome::Limited;

@@ -56,10 +56,10 @@ pub struct Finished {
     pub stood_still: bool,
 }
 
-/// How long a child may do nothing at all before it is killed: for so long as its `--timeout` twice.
+/// How long a child may do nothing at all before it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standstill {
-    /// For ever: it opens no files.
+    /// For ever.
     Allowed,
     /// For this long.
     Limited(Duration),

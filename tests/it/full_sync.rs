@@ -610,6 +610,6 @@ fn a_file_that_becomes_a_fifo_before_it_is_opened_holds_nothing_up() {
     });
     fs::remove_file(place.source().join("b")).unwrap();
     fixture::fifo(&place.source().join("b"));
-    pass.wait(3 * SOON).code(0);
+    pass.wait(3 * SOON).code(0).stderr_has("nothing came or went for twice the `timeout`");
     assert_same(&place.source(), &mirror);
 }

@@ -97,7 +97,7 @@ impl Fault {
     fn said(self) -> &'static [&'static str] {
         match self {
             DaemonKilled => &["the daemon cannot be reached", "the connection was lost"],
-            DaemonStopped | NetworkSwallowsAll => &["the connection stalled", "did not answer"],
+            DaemonStopped | NetworkSwallowsAll => &["the connection stalled", "did not answer", "nothing came or went"],
             ConnectionsReset => &["the connection was lost", "the daemon cannot be reached"],
             NoConnectionFree => &["the daemon is busy"],
             OtherPassword => &["the daemon refused the user or the password"],
@@ -133,6 +133,7 @@ impl Fault {
     /// Lets it begin, and waits until it is felt.
     pub(super) fn strike(self, storm: &mut Storm) -> Struck {
         let log = storm.log().len();
+        storm.note(&self);
         let mut connection = None;
         match self {
             DaemonKilled => {
@@ -200,7 +201,7 @@ impl Struck {
                         }
                     }) && holds_within(SOON, || self.is_said(storm))
                 });
-                assert!(hit, "{fault:?} was not said, seed {}\n{}", storm.seed, storm.log());
+                assert!(hit, "{fault:?} was not said, seed {}\n{}", storm.seed, storm.last_lines(&storm.log()));
             }
             WatchKilled | WatchStopped | QueueOverflows | ClockSetBack => {}
             _ => {
@@ -209,7 +210,7 @@ impl Struck {
                     storm.churn(1);
                     self.is_said(storm)
                 });
-                assert!(said, "{fault:?} was not said, seed {}\n{}", storm.seed, storm.log());
+                assert!(said, "{fault:?} was not said, seed {}\n{}", storm.seed, storm.last_lines(&storm.log()));
             }
         }
     }
@@ -221,6 +222,7 @@ impl Struck {
 
     /// Lets it end.
     pub(super) fn heal(&self, storm: &mut Storm) {
+        storm.note(&("the end of", self.fault));
         match self.fault {
             DaemonKilled => storm.daemon.start(),
             DaemonStopped => storm.daemon.signal(Signal::CONT),
@@ -250,7 +252,13 @@ impl Struck {
     pub(super) fn was_said(&self, storm: &Storm) {
         let said = self.fault.said();
         let heard = said.is_empty() || holds_within(SOON, || self.is_said(storm));
-        assert!(heard, "{:?}: none of {said:?} was said, seed {}\n{}", self.fault, storm.seed, storm.log());
+        assert!(
+            heard,
+            "{:?}: none of {said:?} was said, seed {}\n{}",
+            self.fault,
+            storm.seed,
+            storm.last_lines(&storm.log())
+        );
         let log = storm.log();
         let loud = |line: &&str| {
             (line.contains("error: ") || line.contains("warning: ")) && said.iter().any(|it| line.contains(it))

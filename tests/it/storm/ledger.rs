@@ -39,8 +39,10 @@ pub(super) struct Ledger {
     arrivals: BTreeMap<(PathBuf, Version), usize>,
     /// What was on the mirror at the last quiet moment.
     quiet: BTreeMap<PathBuf, Version>,
-    /// How many stays of each version on the mirror were seen to end.
-    ended: BTreeMap<(PathBuf, Version), usize>,
+    /// When that was.
+    quiet_at: String,
+    /// The stays of each version on the mirror that were seen to end: when it was there last, and when not any more.
+    ended: BTreeMap<(PathBuf, Version), Vec<String>>,
     beside: BTreeSet<(PathBuf, Version)>,
     pass_is_running: bool,
 }
@@ -83,11 +85,13 @@ impl Ledger {
     /// The mirror is equal to the source.
     pub(super) fn quiet(&mut self) {
         let last = std::mem::replace(&mut self.quiet, self.now.clone());
+        let now = chrono::Local::now().format("%H:%M:%S%.3f").to_string();
         for (path, version) in last {
             if self.quiet.get(&path) != Some(&version) {
-                *self.ended.entry((path, version)).or_default() += 1;
+                self.ended.entry((path, version)).or_default().push(format!("{} to {now}", self.quiet_at));
             }
         }
+        self.quiet_at = now;
     }
 
     /// How many versions were seen on the mirror.
@@ -97,29 +101,32 @@ impl Ledger {
 
     /// What is wrong with the history, after a last quiet moment.
     pub(super) fn wrong(&self, module: &Path, counting: Counting) -> Vec<String> {
-        let mut kept: BTreeMap<(PathBuf, Version), usize> = BTreeMap::new();
+        // The buckets in which each version is.
+        let mut kept: BTreeMap<(PathBuf, Version), Vec<PathBuf>> = BTreeMap::new();
         let history = module.join("history-backup/name");
         for (path, version) in versions(&history, Path::new("")) {
-            // Without the day and the name of the bucket.
-            *kept.entry((path.iter().skip(2).collect(), version)).or_default() += 1;
+            let (bucket, path) = (path.iter().take(2).collect(), path.iter().skip(2).collect());
+            kept.entry((path, version)).or_default().push(bucket);
         }
         let mut wrong = Vec::new();
         for (key @ (path, version), ended) in &self.ended {
-            let copies = kept.get(key).copied().unwrap_or_default();
-            if copies < *ended {
-                let there = kept.keys().filter(|(_, other)| other.content == version.content);
-                let there: Vec<_> = there.map(|(path, _)| path).collect();
-                wrong.push(format!("{}: {copies} copies for {ended} stays; elsewhere: {there:?}", path.display()));
+            let buckets = kept.get(key).cloned().unwrap_or_default();
+            if buckets.len() < ended.len() {
+                let there = kept.iter().filter(|((_, other), _)| other.content == version.content);
+                let there: Vec<_> = there.map(|((path, _), buckets)| (path, buckets)).collect();
+                wrong.push(format!(
+                    "{path:?}: in {buckets:?}, but it was there {ended:?}; content elsewhere: {there:?}"
+                ));
             }
         }
         let current = self.quiet.iter().map(|(path, version)| (path.clone(), version.clone()));
         let seen: BTreeSet<(PathBuf, Version)> = self.ended.keys().cloned().chain(current).collect();
         for key in seen {
             let here = usize::from(self.quiet.get(&key.0) == Some(&key.1));
-            let copies = kept.get(&key).copied().unwrap_or_default() + here;
+            let buckets = kept.get(&key).cloned().unwrap_or_default();
             let most = self.arrivals.get(&key).copied().unwrap_or_default() + usize::from(self.beside.contains(&key));
-            if counting == Counting::Exactly && copies > most {
-                wrong.push(format!("{}: {copies} copies for {most} arrivals", key.0.display()));
+            if counting == Counting::Exactly && buckets.len() + here > most {
+                wrong.push(format!("{:?}: in {buckets:?}, on the mirror: {here}, but it came {most} times", key.0));
             }
         }
         wrong
@@ -129,7 +136,8 @@ impl Ledger {
 /// The files and symbolic links at and below a path, by their paths below the root.
 fn versions(root: &Path, path: &Path) -> Vec<(PathBuf, Version)> {
     let start = if path.as_os_str().is_empty() { root.to_owned() } else { root.join(path) };
-    let entries = walkdir::WalkDir::new(start).into_iter().filter_map(Result::ok);
+    // Otherwise a link that leads nowhere would be an error where it is the start.
+    let entries = walkdir::WalkDir::new(start).follow_root_links(false).into_iter().filter_map(Result::ok);
     let version = |entry: walkdir::DirEntry| {
         let kind = entry.file_type();
         let mut hasher = DefaultHasher::new();

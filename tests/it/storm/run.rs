@@ -1,5 +1,6 @@
 //! A storm that is going on: the source, the daemon, the `watch` between them, and what is asked of them at quiet moments.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -53,6 +54,8 @@ pub(super) struct Storm {
     watch: Option<Running>,
     /// What was said by those that were killed.
     logs: String,
+    /// What was done, and when.
+    diary: String,
     mounted: Vec<PathBuf>,
 }
 
@@ -112,6 +115,7 @@ impl Storm {
             config,
             watch: None,
             logs: String::new(),
+            diary: String::new(),
             mounted,
         };
         let source = storm.place.source();
@@ -137,6 +141,11 @@ impl Storm {
         self.logs += &output.stderr;
     }
 
+    /// For whoever has to find out what went wrong.
+    pub(super) fn note(&mut self, what: &dyn std::fmt::Debug) {
+        writeln!(self.diary, "{} {what:?}", chrono::Local::now().format("%H:%M:%S%.3f")).unwrap();
+    }
+
     /// Everything that was said until now.
     pub(super) fn log(&self) -> String {
         let said = self.watch.as_ref().map(Running::stderr_so_far).unwrap_or_default();
@@ -154,6 +163,7 @@ impl Storm {
             if change.kind == Kind::ChangeOwner && !self.owners {
                 continue;
             }
+            self.note(&change);
             let touched = change.touched();
             change.make(&outside);
             self.ledger.look(&touched);
@@ -164,6 +174,7 @@ impl Storm {
     /// The same while a pass over the same mirror runs.
     pub(super) fn churn_beside_a_pass(&mut self, changes: usize) {
         self.ledger.beside_a_pass(true);
+        self.note(&"a pass begins");
         let pass = Sersync::new(&["full-sync", "--allow-empty", "--force-delete", "-vvv", "-c"])
             .arg(&self.config)
             .state_dir(&self.state)
@@ -171,7 +182,7 @@ impl Storm {
         self.churn(changes);
         let output = pass.wait(CALM);
         self.ledger.beside_a_pass(false);
-        assert!(matches!(output.code, Some(0 | 3 | 11)), "seed {}\n{}", self.seed, tail_of(&output));
+        assert!(matches!(output.code, Some(0 | 3 | 11)), "seed {}\n{}", self.seed, self.tail_of(&output));
     }
 
     fn differences(&self) -> Vec<String> {
@@ -190,9 +201,10 @@ impl Storm {
             self.seed,
             self.operations,
             self.differences().join("\n"),
-            last_lines(&self.log())
+            self.last_lines(&self.log())
         );
         self.ledger.quiet();
+        self.note(&"quiet");
         begun.elapsed()
     }
 
@@ -201,16 +213,21 @@ impl Storm {
         let id = self.watch().id();
         let idle = holds_within(CALM, || process::children_of(id).is_empty() && self.daemon.sessions() == 0);
         let (children, sessions) = (process::children_of(id), self.daemon.sessions());
-        assert!(idle, "seed {}: children {children:?} and {sessions} sessions\n{}", self.seed, last_lines(&self.log()));
+        assert!(
+            idle,
+            "seed {}: children {children:?} and {sessions} sessions\n{}",
+            self.seed,
+            self.last_lines(&self.log())
+        );
     }
 
     /// Ends the watch, and looks for every version that was ever on the mirror.
     pub(super) fn end(mut self) -> Ended {
         self.quiet();
         let output = self.watch.take().unwrap().terminate();
-        assert_eq!(output.signal, Some(Signal::TERM.as_raw()), "seed {}\n{}", self.seed, tail_of(&output));
+        assert_eq!(output.signal, Some(Signal::TERM.as_raw()), "seed {}\n{}", self.seed, self.tail_of(&output));
         let log = format!("{}{}", self.logs, output.stderr);
-        assert!(!log.contains("from the history"), "seed {}\n{}", self.seed, last_lines(&log));
+        assert!(!log.contains("from the history"), "seed {}\n{}", self.seed, self.last_lines(&log));
         let wrong = self.ledger.wrong(&self.daemon.module_path(), self.counting);
         let seen = self.ledger.seen();
         assert!(
@@ -219,11 +236,26 @@ impl Storm {
             self.seed,
             wrong.len(),
             wrong.join("\n"),
-            last_lines(&log)
+            self.last_lines(&log)
         );
         let placed = log.lines().filter(|line| line.contains("placed what was renamed")).count();
         println!("{} changes, {seen} versions, {placed} renames placed", self.operations);
         Ended { versions: seen, operations: self.operations, took: self.begun.elapsed() }
+    }
+}
+
+impl Storm {
+    fn tail_of(&self, output: &Output) -> String {
+        format!("code {:?}, signal {:?}\n{}", output.code, output.signal, self.last_lines(&output.stderr))
+    }
+
+    /// Enough of a log to see what was done last to the paths that differ. All of it is in a file, and what was done in another.
+    pub(super) fn last_lines(&self, log: &str) -> String {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("storm-{}.log", self.seed));
+        fs::write(&path, log).unwrap();
+        fs::write(path.with_extension("changes"), &self.diary).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("{}\nThe whole log: {}", lines[lines.len().saturating_sub(100)..].join("\n"), path.display())
     }
 }
 
@@ -252,16 +284,4 @@ pub(super) fn mount(words: &[&str], on: &Path) {
 
 fn has_xattrs(dir: &Path) -> bool {
     rustix::fs::setxattr(dir, "user.storm", b"", rustix::fs::XattrFlags::empty()).is_ok()
-}
-
-fn tail_of(output: &Output) -> String {
-    format!("code {:?}, signal {:?}\n{}", output.code, output.signal, last_lines(&output.stderr))
-}
-
-/// Enough of a log to see what was done last to the paths that differ. All of it is in a file.
-fn last_lines(log: &str) -> String {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("storm-{}.log", std::process::id()));
-    fs::write(&path, log).unwrap();
-    let lines: Vec<&str> = log.lines().collect();
-    format!("{}\nThe whole log: {}", lines[lines.len().saturating_sub(100)..].join("\n"), path.display())
 }
