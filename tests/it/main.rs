@@ -23,6 +23,7 @@ mod import;
 mod logging;
 mod mounts;
 mod parallel;
+mod peers;
 mod power_cut;
 mod progress;
 mod prune;

@@ -163,11 +163,8 @@ impl Fault {
                 storm.hidden = Some("mnt".into());
             }
             QueueOverflows => {
-                let dir = storm.place.source().join("overflow");
-                fs::create_dir_all(&dir).unwrap();
-                storm.quiet();
                 storm.watch().signal(Signal::STOP);
-                overflow(&dir);
+                overflow(&storm.place.source().join("overflow"));
             }
             WatchStopped => storm.watch().signal(Signal::STOP),
             WatchKilled => storm.kill_watch(),

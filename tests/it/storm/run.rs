@@ -96,6 +96,8 @@ impl Storm {
         let config = config(&place.dir, &text);
         let state = place.dir.path().join("state");
         fs::write(place.source().join("first"), "1").unwrap();
+        // Where more happens than the kernel's queue holds, when that is wanted; it has to be watched by then.
+        fs::create_dir(place.source().join("overflow")).unwrap();
         let ledger = Ledger::new(&place.source());
         let mut storm = Storm {
             seed: setup.seed,
