@@ -4,8 +4,8 @@
 //! A version is a file (or symbolic link) with its path, content and time. It *arrives* when a change brings it to its path.
 //! One that arrived once, and was seen on the mirror, must be there or in the history once. One that left its path and came
 //! back (renamed there and back, exchanged twice) may be in the history once for each stay. So the rule is, for each version:
-//! as many copies as stays that were seen to end, and no more copies than arrivals. Two exceptions are argued where they are
-//! made: [`Ledger::beside_a_pass`] and [`Counting::AtLeast`].
+//! as many copies as stays that were seen to end, and no more copies than arrivals. Three exceptions are argued where they are
+//! made: [`Ledger::beside_a_pass`], [`Counting::AtLeast`] and [`made_anew`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,6 +13,8 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use sersync::report::text;
 
 /// A file or symbolic link at some time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +102,8 @@ impl Ledger {
     }
 
     /// What is wrong with the history, after a last quiet moment.
-    pub(super) fn wrong(&self, module: &Path, counting: Counting) -> Vec<String> {
+    pub(super) fn wrong(&self, module: &Path, counting: Counting, log: &str) -> Vec<String> {
+        let anew = made_anew(log);
         // The buckets in which each version is.
         let mut kept: BTreeMap<(PathBuf, Version), Vec<PathBuf>> = BTreeMap::new();
         let history = module.join("history-backup/name");
@@ -124,13 +127,32 @@ impl Ledger {
         for key in seen {
             let here = usize::from(self.quiet.get(&key.0) == Some(&key.1));
             let buckets = kept.get(&key).cloned().unwrap_or_default();
-            let most = self.arrivals.get(&key).copied().unwrap_or_default() + usize::from(self.beside.contains(&key));
+            let most = self.arrivals.get(&key).copied().unwrap_or_default()
+                + usize::from(self.beside.contains(&key))
+                + anew.get(&text::path(&key.0)).copied().unwrap_or_default();
             if counting == Counting::Exactly && buckets.len() + here > most {
                 wrong.push(format!("{:?}: in {buckets:?}, on the mirror: {here}, but it came {most} times", key.0));
             }
         }
         wrong
     }
+}
+
+/// How often each path was sent anew although it was there. That is done after a batch that put something that was renamed in
+/// its new place and then failed in part: what the mirror has under the old name may be the same file then, and whatever
+/// changes its mode would change the other. What was sent anew is in the history once more.
+fn made_anew(log: &str) -> BTreeMap<String, usize> {
+    let mut anew = BTreeMap::new();
+    let mut at_it = false;
+    for line in log.lines() {
+        let Some((_, said)) = line.split_once("/mod: ") else { continue };
+        if said.starts_with("rsync ") {
+            at_it = said.contains(" --ignore-times ");
+        } else if let Some(path) = said.strip_prefix("update ").filter(|_| at_it) {
+            *anew.entry(path.to_owned()).or_default() += 1;
+        }
+    }
+    anew
 }
 
 /// The files and symbolic links at and below a path, by their paths below the root.

@@ -16,13 +16,15 @@ use faults::{ALL, Fault, Struck};
 use run::{Setup, Storm};
 use trust::Row;
 
+use crate::full_sync::endless_chain;
 use crate::support::daemon::Version;
 use crate::support::events::{Source, for_each_source, run_with};
-use crate::support::{is_root, skip};
+use crate::support::{SOON, is_root, skip, wait_for};
 
 for_each_source! {
     a_storm_ends_in_equal_trees,
     a_storm_ends_in_equal_trees_with_debian_12,
+    paths_that_are_longer_than_can_be_are_named_and_counted_and_hold_nothing_up,
     a_storm_with_faults_at_random_loses_nothing,
     what_was_unmounted_and_mounted_again_in_the_source_is_mirrored,
     an_overflow_of_the_kernels_queue_in_a_storm_loses_nothing,
@@ -74,6 +76,25 @@ fn a_storm_ends_in_equal_trees() {
 
 fn a_storm_ends_in_equal_trees_with_debian_12() {
     storm(Version::Debian12, 20_261_124, "no fault, passes beside it, daemon of Debian 12");
+}
+
+/// rsync cannot carry paths that are longer than PATH_MAX.
+fn paths_that_are_longer_than_can_be_are_named_and_counted_and_hold_nothing_up() {
+    let mut storm = Storm::start(setup(Version::Installed, 20_261_151));
+    let row = Row::new(storm.seed);
+    storm.churn(100);
+    endless_chain(&storm.place.source(), 25);
+    storm.hidden = Some("long".repeat(50).into());
+    storm.incomplete = true;
+    storm.churn(200);
+    storm.quiet();
+    storm.watch().wait_for_log("too long for rsync", SOON);
+    wait_for("status to count it", SOON, || storm.status().contains("1 path failed"));
+    storm.churn_beside_a_pass(200);
+    storm.quiet();
+    assert_eq!(storm.log().matches("too long for rsync").count(), 1, "once is enough");
+    storm.is_idle();
+    row.end("with paths longer than PATH_MAX", &storm.end());
 }
 
 /// A storm in which this happens once.
