@@ -21,6 +21,7 @@ use sersync::report::text;
 pub(super) struct Version {
     content: u64,
     mtime: (i64, i64),
+    is_link: bool,
 }
 
 /// How many copies there may be.
@@ -45,8 +46,12 @@ pub(super) struct Ledger {
     quiet_at: String,
     /// The stays of each version on the mirror that were seen to end: when it was there last, and when not any more.
     ended: BTreeMap<(PathBuf, Version), Vec<String>>,
+    /// What arrived since the last quiet moment.
+    fresh: BTreeSet<(PathBuf, Version)>,
     beside: BTreeSet<(PathBuf, Version)>,
     pass_is_running: bool,
+    /// A pass was running since the last quiet moment.
+    pass_was_running: bool,
 }
 
 impl Ledger {
@@ -71,6 +76,7 @@ impl Ledger {
                     if self.pass_is_running {
                         self.beside.insert(key.clone());
                     }
+                    self.fresh.insert(key.clone());
                     *self.arrivals.entry(key).or_default() += 1;
                 }
                 self.now.insert(path, version);
@@ -78,10 +84,17 @@ impl Ledger {
         }
     }
 
-    /// What arrives while a pass runs may be sent by the watch, then replaced by the pass, whose list of files is older, and
-    /// sent once more after the pass. So it may be in the history once although it is on the mirror as well.
+    /// What arrives while a pass runs, or has not been sent when it begins, may be sent by the watch, then replaced by the pass,
+    /// which had not seen it on the mirror or has an older list of files, and sent once more after the pass. So it may be in the
+    /// history once although it is on the mirror as well.
+    ///
+    /// And a symbolic link that a file takes the place of at that time may be missing in the history: the pass moves it there,
+    /// the watch puts the file in its place, and when the pass does the same, what it keeps of that replaces the link (README,
+    /// limits).
     pub(super) fn beside_a_pass(&mut self, running: bool) {
         self.pass_is_running = running;
+        self.pass_was_running = true;
+        self.beside.extend(std::mem::take(&mut self.fresh));
     }
 
     /// The mirror is equal to the source.
@@ -89,11 +102,14 @@ impl Ledger {
         let last = std::mem::replace(&mut self.quiet, self.now.clone());
         let now = chrono::Local::now().format("%H:%M:%S%.3f").to_string();
         for (path, version) in last {
-            if self.quiet.get(&path) != Some(&version) {
+            let may_be_lost = version.is_link && self.pass_was_running;
+            if self.quiet.get(&path) != Some(&version) && !may_be_lost {
                 self.ended.entry((path, version)).or_default().push(format!("{} to {now}", self.quiet_at));
             }
         }
         self.quiet_at = now;
+        self.pass_was_running = self.pass_is_running;
+        self.fresh.clear();
     }
 
     /// How many versions were seen on the mirror.
@@ -172,7 +188,8 @@ fn versions(root: &Path, path: &Path) -> Vec<(PathBuf, Version)> {
             return None;
         }
         let meta = entry.metadata().ok()?;
-        let version = Version { content: hasher.finish(), mtime: (meta.mtime(), meta.mtime_nsec()) };
+        let mtime = (meta.mtime(), meta.mtime_nsec());
+        let version = Version { content: hasher.finish(), mtime, is_link: kind.is_symlink() };
         Some((entry.path().strip_prefix(root).ok()?.to_owned(), version))
     };
     entries.filter_map(version).collect()
