@@ -3,6 +3,7 @@
 //! target that comes and goes are faults of `storm/`, a mirror that lost a file (593) is one of `full_sync.rs`, excludes of all
 //! shapes are compared with rsync's in `excludes.rs`.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, symlink};
@@ -174,7 +175,7 @@ fn no_busy_source_keeps_another_one_waiting() {
     for (number, source) in sources.iter().enumerate() {
         fs::create_dir(source).unwrap();
         fs::write(source.join("first"), "1").unwrap();
-        text += &format!("[sources.s{number}]\npath = '{}'\ntargets = ['t']\n", source.display());
+        writeln!(text, "[sources.s{number}]\npath = '{}'\ntargets = ['t']", source.display()).unwrap();
     }
     let running = watch(&place, &config(&place.dir, &text)).spawn();
     let end = Instant::now() + LATER + LATER;
@@ -182,11 +183,15 @@ fn no_busy_source_keeps_another_one_waiting() {
     // Three are busy until the last one of all has had several turns.
     let arrived = |number: usize, name: &str| daemon.module_path().join(format!("s{number}/{name}")).exists();
     for turn in ["one", "two"] {
-        sources.iter().for_each(|source| fs::write(source.join(turn), turn).unwrap());
+        for source in &sources {
+            fs::write(source.join(turn), turn).unwrap();
+        }
         while !(0..13).all(|number| arrived(number, turn)) {
             assert!(Instant::now() < end, "somebody waits for turn {turn}\n{}", running.stderr_so_far());
             round += 1;
-            sources[..3].iter().for_each(|source| fs::write(source.join("busy"), format!("{round}")).unwrap());
+            for source in &sources[..3] {
+                fs::write(source.join("busy"), round.to_string()).unwrap();
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -83,16 +83,16 @@ impl Stand {
         links::note(&stand.state, &stand.mirror, &old).unwrap();
         stand
     }
+}
 
-    /// Cuts a file at every length, and lets `check` look at what is read then.
-    fn cut_everywhere(&self, path: &Path, mut check: impl FnMut(usize, usize)) {
-        let whole = fs::read(path).unwrap();
-        for length in 0..=whole.len() {
-            fs::write(path, &whole[..length]).unwrap();
-            check(length, whole.len());
-        }
-        fs::write(path, whole).unwrap();
+/// Cuts a file at every length, and lets `check` look at what is read then.
+fn cut_everywhere(path: &Path, mut check: impl FnMut(usize, usize)) {
+    let whole = fs::read(path).unwrap();
+    for length in 0..=whole.len() {
+        fs::write(path, &whole[..length]).unwrap();
+        check(length, whole.len());
     }
+    fs::write(path, whole).unwrap();
 }
 
 #[test]
@@ -101,33 +101,33 @@ fn a_state_file_that_was_cut_anywhere_is_never_taken_for_another_one() {
     let Stand { state, mirror, .. } = &stand;
     let record = || Record::load(state, mirror, Shard::WHOLE);
     let known = record().unwrap();
-    stand.cut_everywhere(&stand.file("mirrors", ".json"), |length, whole| {
+    cut_everywhere(&stand.file("mirrors", ".json"), |length, whole| {
         assert_eq!(record(), (length == whole).then(|| known.clone()), "{length} of {whole}");
     });
-    stand.cut_everywhere(&stand.file("mirrors", ".directories"), |length, whole| {
+    cut_everywhere(&stand.file("mirrors", ".directories"), |length, whole| {
         assert_eq!(known.directories(state, mirror, Shard::WHOLE).is_ok(), length == whole, "{length} of {whole}");
     });
     let passes = Passes::load(state, mirror).unwrap();
-    stand.cut_everywhere(&stand.file("status", ".passes"), |length, whole| match Passes::load(state, mirror) {
+    cut_everywhere(&stand.file("status", ".passes"), |length, whole| match Passes::load(state, mirror) {
         Ok(read) if length == 0 => assert_eq!(read, Passes::default()),
         Ok(read) => assert!(length == whole && read == passes, "{length} of {whole}"),
         Err(e) => assert!(length < whole && e.to_string().contains(".passes"), "{e}"),
     });
     let condition = Condition::load(state, mirror).unwrap();
-    stand.cut_everywhere(&stand.file("status", ".watch"), |length, whole| match Condition::load(state, mirror) {
+    cut_everywhere(&stand.file("status", ".watch"), |length, whole| match Condition::load(state, mirror) {
         Ok(read) if length == 0 => assert_eq!(read, None),
         Ok(read) => assert!(length == whole && read == condition, "{length} of {whole}"),
         Err(e) => assert!(length < whole && e.to_string().contains(".watch"), "{e}"),
     });
     let noted = links::noted(state, mirror).unwrap();
     assert_eq!(noted.len(), 2);
-    stand.cut_everywhere(&stand.file("links", ""), |length, whole| match links::noted(state, mirror) {
+    cut_everywhere(&stand.file("links", ""), |length, whole| match links::noted(state, mirror) {
         // At the end of a name it cannot be told that there was another one. The file is never written in parts.
         Ok(read) => assert!(noted.starts_with(&read), "{length} of {whole}: {read:?}"),
         Err(e) => assert!(length < whole && e.to_string().contains("is damaged"), "{e}"),
     });
     for kind in [Kind::Pass, Kind::Watch, Kind::Turn] {
-        stand.cut_everywhere(&stand.file("locks", &format!(".{kind}")), |length, _| {
+        cut_everywhere(&stand.file("locks", &format!(".{kind}")), |length, _| {
             let lock = Lock::take(state, mirror, kind, Duration::ZERO, || false).unwrap();
             // Where it does not say that all went well, the next one is careful.
             if kind != Kind::Turn && (1..5).contains(&length) {
@@ -154,7 +154,7 @@ fn a_state_file_that_was_cut_anywhere_is_never_taken_for_another_one() {
         };
         let whole = place(&pages());
         let text = fs::read(&file).unwrap();
-        stand.cut_everywhere(&file, |length, _| {
+        cut_everywhere(&file, |length, _| {
             let read = place(&pages());
             assert!(whole.created.starts_with(&read.created) && whole.removed.starts_with(&read.removed));
             // Each line is written at once, so a cut within one is damage, and is said to be.

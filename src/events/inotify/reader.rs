@@ -201,7 +201,9 @@ impl Inotify<'_> {
                     reading.leaving = Some(Leaving { number: event.cookie(), node, dir, name: name.to_owned() });
                 }
                 _ => {
-                    node.into_iter().for_each(|node| reading.leaves(&mut tree, node));
+                    if let Some(node) = node {
+                        reading.leaves(&mut tree, node);
+                    }
                     if is_move {
                         reading.send(Task::Look(dir, name.to_owned()));
                     }

@@ -141,7 +141,7 @@ impl Fault {
                 storm.daemon.kill();
             }
             DaemonStopped => storm.daemon.signal(Signal::STOP),
-            ConnectionsReset => {}
+            ConnectionsReset | RsyncKilled => {}
             NetworkSwallowsAll => storm.proxy.swallow(true),
             NoConnectionFree => {
                 storm.daemon.reconfigure("list = yes\n", "list = yes\nmax connections = 1\n");
@@ -168,7 +168,6 @@ impl Fault {
             }
             WatchStopped => storm.watch().signal(Signal::STOP),
             WatchKilled => storm.kill_watch(),
-            RsyncKilled => {}
             ClockSetBack => {
                 storm.kill_watch();
                 set_stamp_to_tomorrow(storm);
@@ -187,15 +186,15 @@ impl Struck {
                 // There is not always something to be hit.
                 let hit = holds_within(LATER, || {
                     storm.churn(20);
-                    holds_within(Duration::from_millis(300), || match fault {
-                        RsyncKilled => {
+                    holds_within(Duration::from_millis(300), || {
+                        if fault == RsyncKilled {
                             let id = storm.watch().id();
-                            process::children_of(id).into_iter().any(|child| process::kill_grandchild(id, child))
+                            return process::children_of(id)
+                                .into_iter()
+                                .any(|child| process::kill_grandchild(id, child));
                         }
-                        _ => {
-                            storm.proxy.reset();
-                            self.is_said(storm)
-                        }
+                        storm.proxy.reset();
+                        self.is_said(storm)
                     }) && holds_within(SOON, || self.is_said(storm))
                 });
                 assert!(hit, "{fault:?} was not said, seed {}\n{}", storm.seed, storm.last_lines(&storm.log()));

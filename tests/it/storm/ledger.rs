@@ -134,7 +134,8 @@ impl Ledger {
                 let there = kept.iter().filter(|((_, other), _)| other.content == version.content);
                 let there: Vec<_> = there.map(|((path, _), buckets)| (path, buckets)).collect();
                 wrong.push(format!(
-                    "{path:?}: in {buckets:?}, but it was there {ended:?}; content elsewhere: {there:?}"
+                    "{}: in {buckets:?}, but it was there {ended:?}; content elsewhere: {there:?}",
+                    text::path(path)
                 ));
             }
         }
@@ -147,7 +148,10 @@ impl Ledger {
                 + usize::from(self.beside.contains(&key))
                 + anew.get(&text::path(&key.0)).copied().unwrap_or_default();
             if counting == Counting::Exactly && buckets.len() + here > most {
-                wrong.push(format!("{:?}: in {buckets:?}, on the mirror: {here}, but it came {most} times", key.0));
+                wrong.push(format!(
+                    "{}: in {buckets:?}, on the mirror: {here}, but it came {most} times",
+                    text::path(&key.0)
+                ));
             }
         }
         wrong

@@ -57,9 +57,9 @@ fn storm(version: Version, seed: u64, kind: &str) {
     while Instant::now() < end {
         round += 1;
         if round % 4 == 0 {
-            storm.churn_beside_a_pass(200)
+            storm.churn_beside_a_pass(200);
         } else {
-            storm.churn(200)
+            storm.churn(200);
         }
         if round % 3 == 0 {
             storm.quiet();
@@ -78,7 +78,7 @@ fn a_storm_ends_in_equal_trees_with_debian_12() {
     storm(Version::Debian12, 20_261_124, "no fault, passes beside it, daemon of Debian 12");
 }
 
-/// rsync cannot carry paths that are longer than PATH_MAX.
+/// rsync cannot carry paths that are longer than `PATH_MAX`.
 fn paths_that_are_longer_than_can_be_are_named_and_counted_and_hold_nothing_up() {
     let mut storm = Storm::start(setup(Version::Installed, 20_261_151));
     let row = Row::new(storm.seed);
@@ -133,7 +133,7 @@ fn a_storm_with_faults_at_random_loses_nothing() {
     let possible: Vec<Fault> = ALL.into_iter().filter(possible).collect();
     loop {
         let mut struck: Vec<Struck> = Vec::new();
-        for _ in 0..1 + storm.random.below(3) {
+        for _ in 0..=storm.random.below(3) {
             let fault = possible[storm.random.below(possible.len())];
             if fault.goes_with(&struck) {
                 let this = fault.strike(&mut storm);
@@ -157,9 +157,9 @@ fn a_storm_with_faults_at_random_loses_nothing() {
             break;
         }
         if storm.random.below(3) == 0 {
-            storm.churn_beside_a_pass(200)
+            storm.churn_beside_a_pass(200);
         } else {
-            storm.churn(200)
+            storm.churn(200);
         }
         storm.quiet();
     }

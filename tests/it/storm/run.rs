@@ -84,7 +84,7 @@ impl Storm {
         }
         let proxy = Proxy::start(daemon.port());
         // Every other storm is one with extended attributes.
-        let xattrs = setup.seed % 2 == 0 && has_xattrs(place.dir.path());
+        let xattrs = setup.seed.is_multiple_of(2) && has_xattrs(place.dir.path());
         let text = format!(
             "[rsync]\nuser = 'tester'\npassword-file = '{}'\ntimeout = '3s'\nconnect-timeout = '3s'\nxattrs = {xattrs}\n\
              [watch]\ndelay = '20ms'\nmax-delay = '200ms'\nmax-pending = 60\nrename-min-size = '0B'\n\

@@ -256,9 +256,9 @@ impl Change {
     fn become_another_type(&self, content: &[u8]) -> io::Result<()> {
         let one = &self.one;
         if fs::symlink_metadata(one)?.is_dir() {
-            fs::remove_dir_all(one)?
+            fs::remove_dir_all(one)?;
         } else {
-            fs::remove_file(one)?
+            fs::remove_file(one)?;
         }
         match self.size % 4 {
             0 => fs::create_dir(one).and_then(|()| fs::write(one.join("inside"), content)),
