@@ -69,6 +69,13 @@ both() {
     ended fanotify "$1" "$2" "$first"
     ended inotify "$1" "$2" "$second"
     running=
+    table
+}
+
+# Writes down what all of it came to so far.
+table() {
+    scripts/trust.sh "$rows" $((($(date +%s) - begun + 30) / 60)) >"$tmp/TRUST.md"
+    cp "$tmp/TRUST.md" tests/TRUST.md
 }
 
 begun=$(date +%s)
@@ -79,13 +86,10 @@ if ! TMPDIR=$tmp/tmp SERSYNC_TRUST=$rows nice "$tests" storm:: >"$tmp/log" 2>&1;
     cat "$tmp/log" >&2
     exit 1
 fi
+table
 while [ "$(date +%s)" -lt "$end" ]; do
     both a_storm_with_faults_at_random_loses_nothing 60
     both a_storm_ends_in_equal_trees 30
     both a_storm_with_faults_at_random_loses_nothing 60
     both a_storm_ends_in_equal_trees_with_debian_12 30
 done
-
-scripts/trust.sh "$rows" $((($(date +%s) - begun) / 60)) >"$tmp/TRUST.md"
-cp "$tmp/TRUST.md" tests/TRUST.md
-echo "written to tests/TRUST.md"

@@ -128,15 +128,20 @@ impl Ledger {
             kept.entry((path, version)).or_default().push(bucket);
         }
         let mut wrong = Vec::new();
-        for (key @ (path, version), ended) in &self.ended {
-            let buckets = kept.get(key).cloned().unwrap_or_default();
-            if buckets.len() < ended.len() {
-                let there = kept.iter().filter(|((_, other), _)| other.content == version.content);
-                let there: Vec<_> = there.map(|((path, _), buckets)| (path, buckets)).collect();
-                wrong.push(format!(
-                    "{}: in {buckets:?}, but it was there {ended:?}; content elsewhere: {there:?}",
-                    text::path(path)
-                ));
+        // Whatever time it has there: what was renamed on the mirror shares the time with the version in the history until its
+        // content changes (README, limits).
+        let mut ended: BTreeMap<(&PathBuf, u64), Vec<&String>> = BTreeMap::new();
+        for ((path, version), stays) in &self.ended {
+            ended.entry((path, version.content)).or_default().extend(stays);
+        }
+        let mut there: BTreeMap<(&PathBuf, u64), Vec<&PathBuf>> = BTreeMap::new();
+        for ((path, version), buckets) in &kept {
+            there.entry((path, version.content)).or_default().extend(buckets);
+        }
+        for (key, stays) in ended {
+            let buckets = there.get(&key).cloned().unwrap_or_default();
+            if buckets.len() < stays.len() {
+                wrong.push(format!("{}: in {buckets:?}, but it was there {stays:?}", text::path(key.0)));
             }
         }
         let current = self.quiet.iter().map(|(path, version)| (path.clone(), version.clone()));
