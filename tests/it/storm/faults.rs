@@ -159,6 +159,9 @@ impl Fault {
                 let point = storm.place.source().join("mnt");
                 // Nothing is on its way from there, and what is written there from now on is not seen.
                 storm.quiet();
+                // By force: a batch that is just looking there finds nothing any more, and what the mirror has goes to the
+                // history until the mount is back.
+                storm.counting = Counting::AtLeast;
                 unmount(&point);
                 storm.hidden = Some("mnt".into());
             }
