@@ -14,7 +14,9 @@ share   := $(DESTDIR)$(PREFIX)/share
 # systemd looks here where PREFIX is /usr or /usr/local.
 units   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 
-.PHONY: help demo test bench build fmt lint install package package-test clean
+MINUTES ?= 10
+
+.PHONY: help demo test soak bench build fmt lint install package package-test clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf 'make %-12s  %s\n' "$$name" "$$text"; done
@@ -27,6 +29,10 @@ demo: ## See it work: install what is missing, build, mirror an example tree, cl
 test: ## Install what is missing and run every check and test
 	@scripts/install-deps.sh test
 	@scripts/check.sh all
+
+soak: ## Random storms with faults for MINUTES=10, until one fails: tests/TRUST.md
+	@scripts/install-deps.sh test
+	@scripts/soak.sh $(MINUTES)
 
 bench: ## Install what is missing and measure: benches/RESULTS.md (BENCH_RUNS=5, BENCH_SCALE=1)
 	@scripts/install-deps.sh bench

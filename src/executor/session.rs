@@ -14,7 +14,7 @@ use crate::history::bucket::Bucket;
 use crate::meter::Job as Gauge;
 use crate::report::text;
 use crate::rsync::argv::{self, JobOptions};
-use crate::rsync::children::{Ends, NotRun};
+use crate::rsync::children::{Ends, NotRun, Standstill};
 use crate::rsync::outcome::{self, Ending, Outcome, Trouble};
 use crate::rsync::output::{self, Change, Line};
 use crate::rsync::placement::{self, Placement};
@@ -88,7 +88,9 @@ impl Executor<'_> {
         let mut deleted = 0;
         let mut lost: Option<(PathBuf, u64)> = None;
         let ends = if reading.gauge.is_some() { Ends::Return } else { Ends::Newline };
-        let finished = self.children.run(&mut command, ends, |line| match output::parse(line) {
+        // As long as rsync looks at its clock, it ends by its own `--timeout` long before that.
+        let still = Standstill::Limited(self.mirror.rsync.timeout * 2);
+        let finished = self.children.run_watched(&mut command, ends, still, |line| match output::parse(line) {
             // Paths of the mirror are relative. rsync made room for a version, and removed another one for it.
             Line::Item { change: Change::Delete, path, .. } if path.is_absolute() => {
                 lost.get_or_insert((path, 0)).1 += 1;
@@ -137,6 +139,11 @@ impl Executor<'_> {
         };
         if self.children.is_closed() && !finished.status.success() {
             return Outcome::Stopped;
+        }
+        if finished.stood_still {
+            let why = "nothing came or went for twice the `timeout`, so rsync was killed: the daemon does not answer, or \
+                       something in the source cannot be opened, like a fifo in the place of a file";
+            return Outcome::Aborted(Trouble { exit: Exit::Unreachable, why: why.to_owned() });
         }
         if finished.errors.iter().any(|line| output::says_too_many_deletions(line)) {
             return Outcome::Limited;

@@ -8,6 +8,7 @@ use crate::dirty::{DirtySet, Mark, plan};
 use crate::executor::{Executor, OnItem, Tally};
 use crate::report::text;
 use crate::rsync::outcome::Outcome;
+use crate::scope::{Listed, Scope};
 use crate::state::{StateDir, links};
 
 /// Removes the old names, or makes what is there again anew. There is nothing to do unless a run was cut off.
@@ -27,11 +28,35 @@ pub fn separate(executor: &mut Executor<'_>, state: &StateDir, on_item: &OnItem<
     }
     let scopes = plan::plan(reach(executor), &dirty).scopes;
     let exclude: Vec<_> = mirror.source.exclude.iter().map(Into::into).collect();
-    let (outcome, tally) = executor.run_anew(&scopes, &exclude, on_item);
+    let (there, gone) = apart(scopes);
+    let (outcome, mut tally) = executor.run_anew(&there, &exclude, on_item);
+    if outcome != Outcome::Done {
+        return (outcome, tally);
+    }
+    // Not anew: an endpoint that cannot delete by name compares all that is beside it.
+    let (outcome, more) = executor.run(&gone, &exclude, on_item);
+    tally.add(more);
     if outcome == Outcome::Done {
         forget(executor, state);
     }
     (outcome, tally)
+}
+
+/// What is there, and what is only to be removed.
+fn apart(scopes: Vec<Scope>) -> (Vec<Scope>, Vec<Scope>) {
+    let (mut there, mut gone) = (Vec::new(), Vec::new());
+    for scope in scopes {
+        let Scope::Listed(mut listed) = scope else {
+            there.push(scope);
+            continue;
+        };
+        let missing = std::mem::take(&mut listed.missing);
+        there.extend(Some(listed).filter(|listed| !listed.is_empty()).map(Scope::Listed));
+        if !missing.is_empty() {
+            gone.push(Scope::Listed(Listed { missing, ..Listed::default() }));
+        }
+    }
+    (there, gone)
 }
 
 /// The old names are gone.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+use super::standstill::Watched;
 use super::unhurried::Unhurried;
 
 /// A line longer than this is cut: names are at most 4096 bytes, each at most four bytes when escaped.
@@ -51,6 +52,17 @@ pub struct Finished {
     pub errors: Vec<Vec<u8>>,
     /// How many lines more there were.
     pub errors_dropped: u64,
+    /// It was killed because it did nothing any more.
+    pub stood_still: bool,
+}
+
+/// How long a child may do nothing at all before it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standstill {
+    /// For ever.
+    Allowed,
+    /// For this long.
+    Limited(Duration),
 }
 
 /// Why there is no [`Finished`].
@@ -63,11 +75,25 @@ pub enum NotRun {
 }
 
 impl Children {
-    /// Runs `command` to its end; each line of its stdout goes to `on_line`, without what ends it.
+    /// Runs `command`, which opens no files, to its end; each line of its stdout goes to `on_line`, without what ends it.
     ///
     /// # Errors
     /// See [`NotRun`].
-    pub fn run(&self, command: &mut Command, ends: Ends, mut on_line: impl FnMut(&[u8])) -> Result<Finished, NotRun> {
+    pub fn run(&self, command: &mut Command, ends: Ends, on_line: impl FnMut(&[u8])) -> Result<Finished, NotRun> {
+        self.run_watched(command, ends, Standstill::Allowed, on_line)
+    }
+
+    /// The same for one that may stand still only for so long.
+    ///
+    /// # Errors
+    /// See [`NotRun`].
+    pub fn run_watched(
+        &self,
+        command: &mut Command,
+        ends: Ends,
+        standstill: Standstill,
+        mut on_line: impl FnMut(&[u8]),
+    ) -> Result<Finished, NotRun> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         detach(command, Signal::KILL);
         let mut child = self.start(command)?;
@@ -75,11 +101,15 @@ impl Children {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut errors = Vec::new();
         let mut errors_dropped = 0;
+        let mut stood_still = false;
         let read = thread::scope(|scope| {
             let reader = scope.spawn(|| {
-                each_line(stderr, Ends::Newline, |line| {
+                let keep = |line: &[u8]| {
                     if errors.len() < KEPT_ERRORS { errors.push(line.to_vec()) } else { errors_dropped += 1 }
-                })
+                };
+                let Standstill::Limited(limit) = standstill else { return each_line(stderr, Ends::Newline, keep) };
+                let kill = || stood_still = kill_process(pid, Signal::KILL).is_ok();
+                each_line(stderr.map(|pipe| Watched::new(pipe, pid, limit, kill)), Ends::Newline, keep)
             });
             let read = each_line(stdout.map(Unhurried::new), ends, &mut on_line);
             read.and(reader.join().unwrap_or_else(|_| Err(io::Error::other("the reader of stderr panicked"))))
@@ -91,7 +121,7 @@ impl Children {
         let status = child.wait().map_err(NotRun::Io)?;
         read.map_err(NotRun::Io)?;
         ended.map_err(|e| NotRun::Io(e.into()))?;
-        Ok(Finished { status, errors, errors_dropped })
+        Ok(Finished { status, errors, errors_dropped, stood_still })
     }
 
     fn start(&self, command: &mut Command) -> Result<Child, NotRun> {

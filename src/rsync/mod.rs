@@ -9,6 +9,7 @@ pub mod placement;
 pub mod probe;
 pub mod removal;
 pub mod retrieval;
+mod standstill;
 pub mod trial;
 mod unhurried;
 pub mod version;

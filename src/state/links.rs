@@ -27,12 +27,16 @@ pub fn note(state: &StateDir, mirror: &Mirror, old: &[PathBuf]) -> io::Result<()
 /// The old names of which it is not known that they are gone.
 ///
 /// # Errors
-/// Those of reading the state directory.
+/// Those of reading the state directory, and that the note is damaged: half of a name is another name.
 pub fn noted(state: &StateDir, mirror: &Mirror) -> io::Result<Vec<PathBuf>> {
-    let text = match fs::read(state.dir(DIRECTORY)?.join(mirror.id())) {
+    let path = state.dir(DIRECTORY)?.join(mirror.id());
+    let text = match fs::read(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text?,
     };
+    if !text.is_empty() && !text.ends_with(&[0]) {
+        return Err(io::Error::other(format!("{} is damaged", path.display())));
+    }
     let names = text.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     Ok(names.map(|name| PathBuf::from(OsString::from_vec(name.to_vec()))).collect())
 }

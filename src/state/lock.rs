@@ -177,10 +177,11 @@ fn note(file: &mut File) -> String {
     text
 }
 
+/// In this order: who is killed in between leaves something that still tells that there was somebody.
 fn write_note(file: &mut File, text: &str) -> io::Result<()> {
-    file.set_len(0)?;
     file.rewind()?;
-    file.write_all(text.as_bytes())
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 /// A full disk under the state directory is not one of the mirror.

@@ -586,3 +586,30 @@ fn an_rsync_that_says_nothing_is_not_waited_for_for_ever() {
         Sersync::new(&["full-sync", "--from"]).arg(place.source()).arg("--to").arg(place.dir.path().join("name"));
     command.env("PATH", path).run().code(1).stderr_has("says nothing for 10 s");
 }
+
+/// rsync opens what was a file when it made its list, and waits for ever for somebody who writes to it.
+#[test]
+fn a_file_that_becomes_a_fifo_before_it_is_opened_holds_nothing_up() {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    fs::write(place.source().join("a slow one"), fixture::bytes(1 << 20)).unwrap();
+    fs::write(place.source().join("b"), "a file").unwrap();
+    let text = format!(
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\ntimeout = '2s'\nbwlimit = '1M'\njobs = 1\n\
+         [targets.t]\nmodule = 'mod'\nhosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
+        daemon.password_file().display(),
+        daemon.port(),
+        place.source().display(),
+    );
+    let pass = Sersync::new(&["full-sync", "-v", "-c"]).arg(config(&place.dir, &text)).spawn();
+    let mirror = daemon.module_path().join("name");
+    wait_for("the slow file to be on its way", SOON, || {
+        fs::read_dir(&mirror).is_ok_and(|mut all| {
+            all.any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with(".a slow one."))
+        })
+    });
+    fs::remove_file(place.source().join("b")).unwrap();
+    fixture::fifo(&place.source().join("b"));
+    pass.wait(3 * SOON).code(0).stderr_has("nothing came or went for twice the `timeout`");
+    assert_same(&place.source(), &mirror);
+}

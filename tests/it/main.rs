@@ -28,6 +28,8 @@ mod metrics;
 mod mounts;
 mod packaging;
 mod parallel;
+mod peers;
+mod power_cut;
 mod progress;
 mod prune;
 mod readme;

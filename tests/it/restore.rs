@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 
 use crate::full_sync::Place;
-use crate::storm::{Random, change_of_content};
+use crate::storm::workload::{Random, change_of_content};
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::fixture;
 use crate::support::sersync::{Output, Running, Sersync, config};

@@ -13,6 +13,7 @@ use crate::full_sync::{Place, as_nobody, endless_chain, history};
 use crate::scenarios;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::events::{for_each_source, is_fanotify};
+use crate::support::proxy::Proxy;
 use crate::support::sersync::{Running, Sersync, config};
 use crate::support::tree::{Comparer, assert_same, wait_until_same};
 use crate::support::{SOON, fixture, wait_for};
@@ -25,6 +26,7 @@ for_each_source! {
     what_is_pending_is_sent_before_it_ends,
     a_dead_endpoint_costs_the_other_nothing_and_gets_what_it_missed,
     it_waits_for_a_daemon_that_is_not_there_yet,
+    a_daemon_that_takes_the_connection_and_says_nothing_is_not_waited_for_for_ever,
     killed_at_any_moment_the_next_start_makes_the_mirror_equal,
     every_version_that_was_on_the_mirror_is_kept,
     real_time_excludes_are_for_real_time_only,
@@ -197,6 +199,22 @@ fn a_dead_endpoint_costs_the_other_nothing_and_gets_what_it_missed() {
     dying.start();
     wait_until_same(&place.source(), &mirror(&dying), LATER);
     running.wait_for_log("works again", SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+fn a_daemon_that_takes_the_connection_and_says_nothing_is_not_waited_for_for_ever() {
+    let daemon = Rsyncd::builder().start();
+    let proxy = Proxy::start(daemon.port());
+    let place = Place::new();
+    fixture::small_tree(&place.source());
+    let config = quick(&place, &[&daemon], "");
+    let text = fs::read_to_string(&config).unwrap().replace("timeout = '20s'", "timeout = '2s'");
+    fs::write(&config, text.replace(&daemon.port().to_string(), &proxy.port().to_string())).unwrap();
+    proxy.swallow(true);
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("the connection stalled for longer than `timeout`", LATER);
+    proxy.swallow(false);
+    wait_until_same(&place.source(), &mirror(&daemon), LATER);
     running.terminate().signal(Signal::TERM);
 }
 

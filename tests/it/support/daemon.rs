@@ -255,6 +255,33 @@ impl Rsyncd {
         self.config.clone()
     }
 
+    /// Changes lines of the configuration. Sessions that run already keep the old one.
+    pub(crate) fn reconfigure(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.config).expect("rsyncd.conf");
+        assert!(text.contains(from), "no {from:?} in\n{text}");
+        // In one step: a session that begins must not read half of it.
+        let new = self.config.with_extension("new");
+        fs::write(&new, text.replace(from, to)).expect("rsyncd.conf");
+        fs::rename(new, &self.config).expect("rsyncd.conf");
+    }
+
+    /// Changes the password that the daemon asks for, not the one that clients have.
+    pub(crate) fn ask_for(&self, password: &str) {
+        let (secrets, new) = (self.dir.path().join("secrets"), self.dir.path().join("secrets.new"));
+        write_private(&new, &format!("{}:{password}\n", self.user.as_deref().unwrap_or_default()));
+        fs::rename(new, secrets).expect("secrets");
+    }
+
+    /// Sends a signal to the daemon and all its sessions.
+    pub(crate) fn signal(&self, signal: Signal) {
+        process::signal_group(self.child.as_ref().expect("the daemon runs"), signal);
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn sessions(&self) -> usize {
+        self.child.as_ref().map_or(0, |child| process::members(child) - 1)
+    }
+
     /// What the daemon has logged so far, over all its starts, and what it said on its standard error.
     pub(crate) fn log(&self) -> String {
         let read = |name| fs::read(self.dir.path().join(name)).unwrap_or_default();

@@ -7,7 +7,9 @@ pub(crate) mod exposition;
 pub(crate) mod fixture;
 pub(crate) mod golden;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod sersync;
+pub(crate) mod syscalls;
 pub(crate) mod tree;
 
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal};
 
 use super::{SOON, holds_within};
 
@@ -24,6 +24,31 @@ pub(crate) fn ends_within(child: &Child, limit: Duration) -> bool {
 /// Sends a signal to a child that was not reaped yet.
 pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).expect("kill");
+}
+
+/// Sends a signal to the process group that an unreaped child leads.
+pub(crate) fn signal_group(child: &Child, signal: Signal) {
+    kill_process_group(Pid::from_child(child), signal).expect("kill");
+}
+
+/// How many processes of the group that a child leads still run.
+pub(crate) fn members(child: &Child) -> usize {
+    running_members(Pid::from_child(child))
+}
+
+/// The children of a process, those of all its threads.
+pub(crate) fn children_of(id: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
+    let lists = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()).collect()
+}
+
+/// Kills a grandchild, which nobody else here can reap: its parent may do so at any time, so the handle is opened first, and
+/// only what is still a child of that parent then is killed. False when it is none any more.
+pub(crate) fn kill_grandchild(parent: u32, id: u32) -> bool {
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process id");
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    children_of(parent).contains(&id) && pidfd_send_signal(handle, Signal::KILL).is_ok()
 }
 
 /// Kills the process group that an unreaped child leads, reaps the child and waits until no member runs any more, so
