@@ -262,6 +262,10 @@ fn unneeded(root: Node<'_, '_>, read: &Read, draft: &mut Draft) {
     if let Some(host) = child(root, &["host"]) {
         read.used_all(host);
     }
+    // Switched off they are as they are here.
+    for node in ["debug", "fileSystem"].iter().filter_map(|name| child(root, &[name])) {
+        read.used_all(node);
+    }
     for (name, why) in [
         ("debug", "use -v, -vv or -vvv"),
         ("fileSystem", "not needed: file systems without types of entries are asked for them"),
@@ -269,7 +273,6 @@ fn unneeded(root: Node<'_, '_>, read: &Read, draft: &mut Draft) {
         if let Some(node) =
             child(root, &[name]).filter(|node| node.attributes().any(|attribute| attribute.value() == "true"))
         {
-            read.used_all(node);
             draft.watch.comment(&format!("<{}>", node.tag_name().name()), why);
         }
     }

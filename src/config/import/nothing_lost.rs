@@ -54,6 +54,14 @@ fn values_that_are_refused_stay_as_comments_with_their_line() {
 }
 
 #[test]
+fn a_rule_that_matches_what_is_listened_to_is_called_so() {
+    for regex in [".*", "logs|.", "\\./", "^./"] {
+        let written = imported(&format!("{BASH}exclude_file_rule=('/data/a={regex}')\n"), Format::Bash);
+        assert!(comments(&written).contains("it matches the listened path itself"), "{regex}: {written}");
+    }
+}
+
+#[test]
 fn times_are_translated_where_that_is_exact() {
     for (setting, key) in [
         ("full_rsync_timeout=1.5", "timeout = \"90m\""),

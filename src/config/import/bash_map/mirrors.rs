@@ -137,6 +137,11 @@ fn excludes(settings: &mut Settings<'_>, draft: &mut Draft) {
                 };
                 source.comment(&original, why);
             }
+            None if matches_listened(regex) => source.comment(
+                &original,
+                "not taken over: it matches the listened path itself (./), so that nothing was watched in real time; write what \
+                 is meant into watch.exclude or exclude",
+            ),
             None => source.comment(
                 &original,
                 "not taken over: rsync's patterns cannot say exactly this regular expression; write what is meant into \
@@ -144,4 +149,14 @@ fn excludes(settings: &mut Settings<'_>, draft: &mut Draft) {
             ),
         }
     }
+}
+
+/// Whether one of the alternatives matches `./`, with which every path begins.
+fn matches_listened(regex: &str) -> bool {
+    let is_all = |part: &str| {
+        let part = part.strip_prefix('^').unwrap_or(part);
+        let part = part.strip_suffix('$').unwrap_or(part);
+        matches!(part, "" | "." | ".*" | "(.*)" | ".+" | "/" | "/.*" | "./" | "./.*" | "\\." | "\\./" | "\\./.*" | "..")
+    };
+    regex.split('|').any(is_all)
 }
