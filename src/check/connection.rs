@@ -52,6 +52,11 @@ pub(super) fn look(host: &Host, patience: Duration, findings: &mut Vec<Finding>)
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                 format!("open port {port} in the firewalls between the two hosts, or raise `connect-timeout`")
             }
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                format!(
+                    "see whether port {port} is that of an rsync daemon, and what there closes connections from this host"
+                )
+            }
             _ => format!("see whether the host is up, and an rsync daemon listens on port {port}"),
         };
         findings.push(Finding::with_remedy("port", unreachable, format!("{port}: {last}"), remedy));
@@ -95,6 +100,12 @@ fn greet(address: &SocketAddr, patience: Duration) -> io::Result<(Duration, Vec<
         connection.set_read_timeout(Some(left))?;
         match connection.read(&mut byte) {
             Ok(1) => words.push(byte[0]),
+            Ok(_) if words.is_empty() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "it closes the connection without a greeting",
+                ));
+            }
             Ok(_) => break,
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use super::trial::limit;
 use super::verdict::trouble;
 use crate::history::bucket::HISTORY_DIR;
 use crate::history::remote::Remote;
 use crate::mirror::Mirror;
 use crate::report::findings::{Finding, Grade};
 use crate::rsync::children::Children;
-use crate::rsync::listing::Entry;
+use crate::rsync::listing::{self, Entry};
 use crate::rsync::outcome::Outcome;
 use crate::rsync::trial::{self, Histories, Part};
 
@@ -58,7 +59,7 @@ pub(super) fn remove(mirror: &Mirror, dir: &Path, before: Before) -> io::Result<
     fs::create_dir_all(&empty)?;
     // When a signal has stopped the others, these still have to run.
     let children = Children::default();
-    let mut remote = Remote::new(mirror, &children);
+    let mut remote = Remote::new(mirror, &children).within(limit(mirror));
     let parts: &[Part] = match histories {
         Histories::Go => &[Part::Histories, Part::Mirrors, Part::Root],
         Histories::Stay => &[Part::Histories, Part::Mirrors],
@@ -67,7 +68,9 @@ pub(super) fn remove(mirror: &Mirror, dir: &Path, before: Before) -> io::Result<
         let deletion = || trial::deletion(mirror, &names, &empty, *part);
         remote.session(|remote| remote.rsync(deletion(), |_| {})) == Outcome::Done
     };
-    if parts.iter().all(&mut by_name) {
+    let deleted = parts.iter().all(&mut by_name);
+    // A module that refuses just that option says that all went well, and has everything still.
+    if deleted && !is_there(&mut remote, &mirror.source.name, mirror) {
         return Ok(None);
     }
     if histories == Histories::Stay {
@@ -75,12 +78,25 @@ pub(super) fn remove(mirror: &Mirror, dir: &Path, before: Before) -> io::Result<
     }
     let removal = || trial::removal(mirror, &names, &empty, histories);
     let outcome = remote.session(|remote| remote.rsync(removal(), |_| {}));
-    if outcome == Outcome::Done {
-        return Ok(None);
-    }
     let name = &mirror.source.name;
+    let why = match outcome {
+        Outcome::Done if !is_there(&mut remote, name, mirror) => return Ok(None),
+        Outcome::Done => "the daemon deletes nothing, although rsync says that all went well".to_owned(),
+        other => trouble(other).why,
+    };
     let remedy = format!("remove {name} and {HISTORY_DIR}/{name} there by hand");
-    Ok(Some(Finding::with_remedy("clean-up", Grade::Warning, trouble(outcome).why, remedy)))
+    Ok(Some(Finding::with_remedy("clean-up", Grade::Warning, why, remedy)))
+}
+
+/// Whether the trial is still in the module, as far as that can be seen.
+fn is_there(remote: &mut Remote<'_>, name: &str, mirror: &Mirror) -> bool {
+    let mut found = false;
+    remote.session(|remote| {
+        remote.rsync(trial::root_listing(mirror), |line| {
+            found |= listing::parse(line).is_some_and(|entry| entry.path == Path::new(name));
+        })
+    });
+    found
 }
 
 #[cfg(test)]

@@ -30,13 +30,13 @@ pub fn check(target: &Target, endpoint: &Endpoint, children: &Children) -> Vec<F
             }
         }
         Endpoint::Directory(path) if path.is_dir() => Some(Duration::ZERO),
-        Endpoint::Directory(_) => {
+        Endpoint::Directory(path) => {
             let bad = Grade::Bad(Exit::Unreachable);
             findings.push(Finding::with_remedy(
                 "directory",
                 bad,
-                "is missing",
-                "mount the disk, or make the directory",
+                if path.exists() { "is no directory" } else { "is missing" },
+                if path.exists() { "name a directory in `path`" } else { "mount the disk, or make the directory" },
             ));
             None
         }

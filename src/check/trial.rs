@@ -23,8 +23,9 @@ use crate::history::bucket::{Bucket, HISTORY_DIR};
 use crate::history::remote::Remote;
 use crate::mirror::{Endpoint, Mirror};
 use crate::report::findings::{Finding, Grade};
+use crate::report::shell;
 use crate::rsync::argv::{self, Compare, FileList, JobOptions, Manner, MissingArgs};
-use crate::rsync::children::Children;
+use crate::rsync::children::{Children, Limit};
 use crate::rsync::listing::{self, Entry};
 use crate::rsync::outcome::{Outcome, Trouble};
 use crate::rsync::{retrieval, trial};
@@ -33,6 +34,9 @@ use crate::tree::exclude::Excludes;
 
 /// How many sessions are timed.
 const SESSIONS: usize = 8;
+
+/// What lists half a million entries of a module.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// A tree on this host and its mirror on the endpoint.
 struct Trial<'a> {
@@ -129,9 +133,38 @@ impl<'a> Trial<'a> {
     /// Mirrors the tree; whether that works.
     fn write(&self, findings: &mut Vec<Finding>) -> bool {
         let outcome = self.job(&Scope::Tree(vec![PathBuf::new()]), None, MissingArgs::Work);
-        let written = outcome == Outcome::Done;
-        findings.push(if written { Finding::ok("writing", "works") } else { bad("writing", trouble(outcome)) });
-        written
+        if outcome == Outcome::Done {
+            findings.push(Finding::ok("writing", "works"));
+            return true;
+        }
+        let trouble = trouble(outcome);
+        findings.push(if trouble.why.contains("daemon has excluded destination") {
+            Finding::with_remedy(
+                "writing",
+                Grade::Warning,
+                "not tried out: the module hides names like .sersync-check-0123456789ab, and so perhaps others that sources have",
+                "see `exclude` and `filter` of the module in rsyncd.conf there; `include = /.sersync-check-*` lets this check in",
+            )
+        } else {
+            self.bad("writing", trouble)
+        });
+        false
+    }
+
+    /// A failure with what to do about it, there or, for a directory, here.
+    fn bad(&self, check: &str, trouble: Trouble) -> Finding {
+        let finding = bad(check, trouble);
+        let Endpoint::Directory(path) = &self.mirror.endpoint else { return finding };
+        let word = shell::path(path);
+        let remedy = match finding.found.as_str() {
+            found if found.contains("Read-only file system") => {
+                format!("mount it writable: mount -o remount,rw {word}")
+            }
+            found if found.contains("Permission denied") => format!("run this as a user who may write to {word}"),
+            found if found.contains("No space left") => format!("make room on the file system of {word}"),
+            _ => format!("see whether files can be written to {word} by hand"),
+        };
+        Finding::with_remedy(check, finding.grade, finding.found, remedy)
     }
 
     fn try_out(&self, distance: Duration, findings: &mut Vec<Finding>) -> io::Result<()> {
@@ -166,19 +199,21 @@ impl<'a> Trial<'a> {
                 findings.push(Finding::with_remedy(
                     "by name",
                     Grade::Hint,
-                    "its rsync cannot delete by name, as 3.4.3 and Debian 12's 3.2.7: whole directories are compared instead",
-                    "update the package `rsync` on that host, to 3.4.4 or newer, if watch is slow in large directories",
+                    "it does not delete by name: its rsync is one that cannot, as 3.4.3 and Debian 12's 3.2.7, or `refuse options` \
+                     has delete-missing-args; whole directories are compared instead",
+                    "if watch is slow in large directories, take delete-missing-args out of `refuse options` of the module in \
+                     rsyncd.conf there, or update the package `rsync` there to 3.4.4 or newer",
                 ));
                 match self.job(&Scope::Listed(listed.without_missing()), Some(&bucket), MissingArgs::Broken) {
                     Outcome::Done => true,
                     other => {
-                        findings.push(bad("deleting", trouble(other)));
+                        findings.push(self.bad("deleting", trouble(other)));
                         false
                     }
                 }
             }
             other => {
-                findings.push(bad("deleting", trouble(other)));
+                findings.push(self.bad("deleting", trouble(other)));
                 false
             }
         }
@@ -197,12 +232,15 @@ impl<'a> Trial<'a> {
             return Ok(());
         }
         let scope = Scope::Listed(Listed { present: vec![KEPT.into()], ..Listed::default() });
-        let mut times = Vec::new();
+        // The same on this host alone, where nothing can stall: what is slow there as well is slow for another reason.
+        let beside = Mirror { endpoint: Endpoint::Directory(self.dir.path().join("beside")), ..self.mirror.clone() };
+        fs::create_dir_all(self.dir.path().join("beside"))?;
+        let (mut times, mut beside_times) = (Vec::new(), Vec::new());
         for number in 0..SESSIONS {
             fs::write(self.path(KEPT), "x".repeat(number + 1))?;
             // Waiting for the daemon to have a connection free is no stall: only the last attempt counts.
             let mut begun = Instant::now();
-            let mut remote = Remote::new(&self.mirror, self.children);
+            let mut remote = Remote::new(&self.mirror, self.children).within(limit(&self.mirror));
             let outcome = remote.session(|remote| {
                 begun = Instant::now();
                 remote.rsync(argv::command(&self.mirror, &scope, self.options(None, MissingArgs::Work)), |_| {})
@@ -210,8 +248,13 @@ impl<'a> Trial<'a> {
             if outcome == Outcome::Done {
                 times.push(begun.elapsed());
             }
+            let begun = Instant::now();
+            let command = argv::command(&beside, &scope, self.options(None, MissingArgs::Work));
+            if Remote::new(&beside, self.children).rsync(command, |_| {}) == Outcome::Done {
+                beside_times.push(begun.elapsed());
+            }
         }
-        findings.push(sessions::stalls(&times));
+        findings.push(sessions::stalls(&times, &beside_times));
         Ok(())
     }
 
@@ -249,9 +292,14 @@ impl<'a> Trial<'a> {
     }
 
     fn rsync(&self, command: impl Fn(&Mirror) -> Command, mut on_line: impl FnMut(&[u8])) -> Outcome {
-        let mut remote = Remote::new(&self.mirror, self.children);
+        let mut remote = Remote::new(&self.mirror, self.children).within(limit(&self.mirror));
         remote.session(|remote| remote.rsync(command(&self.mirror), &mut on_line))
     }
+}
+
+/// A peer that says a byte now and then, or something new for ever, is not waited for: every session of a trial is short.
+pub(super) fn limit(mirror: &Mirror) -> Limit {
+    Limit { time: mirror.rsync.connect_timeout.saturating_add(mirror.rsync.timeout), bytes: MOST_BYTES }
 }
 
 fn now() -> i64 {

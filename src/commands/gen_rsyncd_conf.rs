@@ -39,6 +39,11 @@ struct User {
 
 pub(super) fn run(cli: &Cli, args: &GenRsyncdConfArgs) -> Result<Exit> {
     let usage = |why: String| Failure::new(Exit::Usage, text::escaped(why.as_bytes()));
+    for (at, module) in args.module.iter().enumerate() {
+        if args.module[..at].iter().any(|other| other.name == module.name) {
+            return Err(usage(format!("--module: `{}` is named twice; name it once", module.name)).into());
+        }
+    }
     let place = Place::new(args.out.as_deref(), args.installed_in.as_deref());
     // They are written into rsyncd.conf.
     for dir in [&place.out, &place.installed] {

@@ -29,6 +29,10 @@ pub fn allow(text: &str) -> Result<String, String> {
     if let Some((address, size)) = text.split_once('/') {
         network(address, size).map_err(|why| format!("\"{shown}\" is no network: {why}"))?;
     }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    if text.contains('.') && text.chars().all(is_number) && text.parse::<Ipv4Addr>().is_err() {
+        return Err(format!("\"{shown}\" is no address: it has four numbers up to 255, as in \"10.0.0.3\""));
+    }
     Ok(text.to_owned())
 }
 
@@ -73,6 +77,8 @@ mod tests {
             "a\n",
             "a=b",
             "#",
+            "10.0.0.300",
+            "10.0.0",
             "10.0.0.0/99",
             "::/129",
             "nas/24",

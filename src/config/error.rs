@@ -23,6 +23,11 @@ impl ConfigError {
         ConfigError { lines: vec![on_one_line(&line.into())] }
     }
 
+    /// Several lines that have no place in a file, of which there has to be one at least.
+    pub(super) fn of_lines(lines: impl IntoIterator<Item = String>) -> Self {
+        ConfigError { lines: lines.into_iter().map(|line| on_one_line(&line)).collect() }
+    }
+
     pub(super) fn unreadable(file: &str, error: &std::io::Error) -> Self {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "; create it, or name another with -c FILE",

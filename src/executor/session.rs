@@ -131,7 +131,7 @@ impl Executor<'_> {
         }
         let finished = match finished {
             Ok(finished) => finished,
-            Err(NotRun::Closed) => return Outcome::Stopped,
+            Err(NotRun::Closed | NotRun::Limit) => return Outcome::Stopped,
             Err(NotRun::Io(e)) => {
                 let why = format!("rsync could not be run: {e}");
                 return Outcome::Transient(Trouble { exit: Exit::Failed, why });

@@ -1,6 +1,7 @@
 //! Files that a generator writes: each begins with a line that says so and holds the sum of the rest, so that a later run
 //! can tell its own work from what somebody else has written or edited. Nothing foreign is ever replaced unasked.
 
+mod lock;
 mod mark;
 mod place;
 
@@ -14,9 +15,10 @@ use similar::TextDiff;
 use crate::exit::{Exit, Failure};
 use crate::report::text;
 
+pub use lock::lock;
 pub use mark::{is_ours, marked};
 use place::stage;
-pub use place::{place, private_dir};
+pub use place::{clear, place, private_dir};
 
 /// One file that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,39 @@ use super::File;
 /// A file that is written as a whole, and lacks only its name.
 #[derive(Debug)]
 pub(super) struct Staged {
+    // It goes before the directory that it is in.
     temporary: NamedTempFile,
+    _staging: Staging,
     path: PathBuf,
+}
+
+/// Where files are written before they get their names: nobody who reads all files of a directory, such as logrotate, looks
+/// into one that is in it.
+const STAGING: &str = ".sersync-staging";
+
+/// The directory, which goes with the last file in it.
+#[derive(Debug)]
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Others may still have something in it.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Removes what a run that was killed has left beside these files. No other may be running.
+///
+/// # Errors
+/// Any error of the file system but that there is nothing.
+pub fn clear<'p>(paths: impl IntoIterator<Item = &'p Path>) -> io::Result<()> {
+    for path in paths {
+        match fs::remove_dir_all(above(path).join(STAGING)) {
+            Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Writes the file under another name, and makes the directories above it where they are missing.
@@ -24,11 +55,14 @@ pub(super) fn stage(file: &File) -> io::Result<Staged> {
     let dir = above(&file.path);
     fs::create_dir_all(dir)?;
     // It is made with mode 0600, and gets its own only when all is in it.
-    let mut temporary = NamedTempFile::new_in(dir)?;
+    let staging = dir.join(STAGING);
+    private_dir(&staging)?;
+    let staging = Staging(staging);
+    let mut temporary = NamedTempFile::new_in(&staging.0)?;
     temporary.write_all(file.text.as_bytes())?;
     temporary.as_file().set_permissions(Permissions::from_mode(file.mode))?;
     temporary.as_file().sync_all()?;
-    Ok(Staged { temporary, path: file.path.clone() })
+    Ok(Staged { temporary, _staging: staging, path: file.path.clone() })
 }
 
 impl Staged {
@@ -85,6 +119,11 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         }
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        let left = path.parent().unwrap().join(STAGING);
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("half"), "x").unwrap();
+        clear([path.as_path()]).unwrap();
+        assert!(!left.exists());
         let module = dir.path().join("m/n");
         assert!(private_dir(&module).unwrap() && !private_dir(&module).unwrap());
         assert_eq!(fs::metadata(&module).unwrap().permissions().mode() & 0o7777, 0o700);

@@ -9,9 +9,10 @@ use log::trace;
 
 pub use self::listing::Listed;
 use crate::backoff::Backoff;
+use crate::config::units::Span;
 use crate::exit::Exit;
 use crate::mirror::Mirror;
-use crate::rsync::children::{Children, Ends, Finished, NotRun};
+use crate::rsync::children::{Children, Ends, Finished, Limit, NotRun};
 use crate::rsync::outcome::{self, Ending, Outcome, Trouble};
 use crate::rsync::{argv, probe};
 
@@ -25,6 +26,7 @@ const WAITS_FOR_A_CONNECTION: u32 = 6;
 pub struct Remote<'a> {
     mirror: &'a Mirror,
     children: &'a Children,
+    limit: Option<Limit>,
     runs: u64,
 }
 
@@ -32,7 +34,13 @@ impl<'a> Remote<'a> {
     /// That of this mirror. Nothing is asked yet.
     #[must_use]
     pub fn new(mirror: &'a Mirror, children: &'a Children) -> Self {
-        Remote { mirror, children, runs: 0 }
+        Remote { mirror, children, limit: None, runs: 0 }
+    }
+
+    /// The same, but no session may take longer, or say more.
+    #[must_use]
+    pub fn within(self, limit: Limit) -> Self {
+        Remote { limit: Some(limit), ..self }
     }
 
     /// How often rsync was run.
@@ -65,10 +73,16 @@ impl<'a> Remote<'a> {
     fn finished(&mut self, mut command: Command, on_line: impl FnMut(&[u8])) -> Result<Finished, Outcome> {
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         self.runs += 1;
-        match self.children.run(&mut command, Ends::Newline, on_line) {
+        match self.children.run_within(&mut command, Ends::Newline, self.limit, on_line) {
             Ok(_) if self.children.is_closed() => Err(Outcome::Stopped),
             Ok(finished) => Ok(finished),
             Err(NotRun::Closed) => Err(Outcome::Stopped),
+            Err(NotRun::Limit) => {
+                let time = self.limit.map_or(Span(Duration::ZERO), |limit| Span(limit.time));
+                let why =
+                    format!("it was not done within {time}, or said far more than it had to: is that an rsync daemon?");
+                Err(permanent(Exit::Unreachable, why))
+            }
             Err(NotRun::Io(e)) => Err(permanent(Exit::Failed, format!("rsync cannot be run: {e}"))),
         }
     }

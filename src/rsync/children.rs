@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +44,15 @@ pub enum Ends {
     Return,
 }
 
+/// How much of a child is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Its time.
+    pub time: Duration,
+    /// The bytes of its stdout.
+    pub bytes: u64,
+}
+
 /// How a child ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -70,6 +80,8 @@ pub enum Standstill {
 pub enum NotRun {
     /// [`Children::stop`] was called: no child is started any more.
     Closed,
+    /// It took longer, or wrote more, than it may, and was ended.
+    Limit,
     /// It could not be started or waited for.
     Io(io::Error),
 }
@@ -80,7 +92,7 @@ impl Children {
     /// # Errors
     /// See [`NotRun`].
     pub fn run(&self, command: &mut Command, ends: Ends, on_line: impl FnMut(&[u8])) -> Result<Finished, NotRun> {
-        self.run_watched(command, ends, Standstill::Allowed, on_line)
+        self.run_bounded(command, ends, Standstill::Allowed, None, on_line)
     }
 
     /// The same for one that may stand still only for so long.
@@ -92,6 +104,31 @@ impl Children {
         command: &mut Command,
         ends: Ends,
         standstill: Standstill,
+        on_line: impl FnMut(&[u8]),
+    ) -> Result<Finished, NotRun> {
+        self.run_bounded(command, ends, standstill, None, on_line)
+    }
+
+    /// The same, but it is ended when it takes longer than the limit, or writes more than it.
+    ///
+    /// # Errors
+    /// See [`NotRun`].
+    pub fn run_within(
+        &self,
+        command: &mut Command,
+        ends: Ends,
+        limit: Option<Limit>,
+        on_line: impl FnMut(&[u8]),
+    ) -> Result<Finished, NotRun> {
+        self.run_bounded(command, ends, Standstill::Allowed, limit, on_line)
+    }
+
+    fn run_bounded(
+        &self,
+        command: &mut Command,
+        ends: Ends,
+        standstill: Standstill,
+        limit: Option<Limit>,
         mut on_line: impl FnMut(&[u8]),
     ) -> Result<Finished, NotRun> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -102,7 +139,21 @@ impl Children {
         let mut errors = Vec::new();
         let mut errors_dropped = 0;
         let mut stood_still = false;
+        let limited = AtomicBool::new(false);
+        // It is reaped only after its number has left the list, so that this hits no other process.
+        let end = || {
+            limited.store(true, Ordering::Relaxed);
+            let _ = kill_process(pid, Signal::KILL);
+        };
         let read = thread::scope(|scope| {
+            let (over, is_over) = mpsc::channel::<()>();
+            if let Some(limit) = limit {
+                scope.spawn(move || {
+                    if is_over.recv_timeout(limit.time) == Err(mpsc::RecvTimeoutError::Timeout) {
+                        end();
+                    }
+                });
+            }
             let reader = scope.spawn(|| {
                 let keep = |line: &[u8]| {
                     if errors.len() < KEPT_ERRORS { errors.push(line.to_vec()) } else { errors_dropped += 1 }
@@ -111,14 +162,23 @@ impl Children {
                 let kill = || stood_still = kill_process(pid, Signal::KILL).is_ok();
                 each_line(stderr.map(|pipe| Watched::new(pipe, pid, limit, kill)), Ends::Newline, keep)
             });
-            let read = each_line(stdout.map(Unhurried::new), ends, &mut on_line);
-            read.and(reader.join().unwrap_or_else(|_| Err(io::Error::other("the reader of stderr panicked"))))
+            let mut bytes = 0;
+            let read = each_line(stdout.map(Unhurried::new), ends, |line| {
+                bytes += line.len() as u64 + 1;
+                if limit.is_some_and(|limit| bytes > limit.bytes) { end() } else { on_line(line) }
+            });
+            let errors = reader.join().unwrap_or_else(|_| Err(io::Error::other("the reader of stderr panicked")));
+            drop(over);
+            read.and(errors)
         });
         // The child is reaped only after it left the list: until then its number cannot go to another process, which
         // a signal would hit.
         let ended = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         self.lock().children.remove(&pid);
         let status = child.wait().map_err(NotRun::Io)?;
+        if limited.load(Ordering::Relaxed) {
+            return Err(NotRun::Limit);
+        }
         read.map_err(NotRun::Io)?;
         ended.map_err(|e| NotRun::Io(e.into()))?;
         Ok(Finished { status, errors, errors_dropped, stood_still })

@@ -148,6 +148,10 @@ pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {
         // Receivers before 3.1 do not know the option at all.
         Some(1) if says("delete-missing-args: unknown option") => Outcome::NoMissingArgs,
         Some(2) if says("invalid file mode") || says("invalid path from sender") => Outcome::NoMissingArgs,
+        Some(_) if says("configured to refuse") => permanent(
+            Exit::Failed,
+            "the daemon refuses an option that is needed: see `refuse options` and `exclude` in its rsyncd.conf",
+        ),
         Some(3) => permanent(Exit::Unreachable, "a directory is missing"),
         Some(4) if says("pre-xfer exec returned failure") => permanent(
             Exit::Failed,

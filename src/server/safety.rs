@@ -43,6 +43,11 @@ pub fn warnings(modules: &BTreeMap<String, Module>) -> Vec<String> {
         if let Some(open) = module.hosts_allow.iter().find(|host| allowed::is_everybody(host)) {
             warnings.push(format!("module `{name}` lets everybody in ({open}): name the hosts that mirror to it"));
         }
+        if ["0.0.0.0/1", "128.0.0.0/1"].iter().all(|half| module.hosts_allow.iter().any(|host| host == half)) {
+            warnings.push(format!(
+                "module `{name}` lets everybody in (0.0.0.0/1 and 128.0.0.0/1 are everything): name the hosts that mirror to it"
+            ));
+        }
         if module.uid != "root" && module.uid != "0" {
             warnings.push(format!(
                 "module `{name}` is written as `{}`, who cannot give files away: their owners are kept in extended \

@@ -61,9 +61,18 @@ struct State {
     handed_out: Option<Moment>,
     /// The worker has something to do, so the mirror is not idle.
     busy: bool,
-    closing: bool,
+    course: Course,
+}
+
+/// Whether there will be more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// It is watched.
+    GoesOn,
     /// What happens from now on is for the next watch to find.
-    stopped: bool,
+    Stopped,
+    /// The worker is to end when everything is sent.
+    Closing,
 }
 
 /// What was pending.
@@ -116,8 +125,7 @@ impl Queue {
             reported: None,
             handed_out: None,
             busy: true,
-            closing: false,
-            stopped: false,
+            course: Course::GoesOn,
         };
         Queue {
             state: Mutex::new(state),
@@ -133,7 +141,7 @@ impl Queue {
     pub(super) fn next(&self, hold: Option<Instant>, wake_at: Option<Instant>, root: Option<Identity>) -> Wake {
         let mut state = self.lock();
         loop {
-            if state.closing {
+            if state.course == Course::Closing {
                 return Wake::Closing;
             }
             if state.root != root {
@@ -179,7 +187,7 @@ impl Queue {
 
     /// Takes no more changes: those that come later are not pending, and the stamp stays before them.
     pub(super) fn stop(&self) {
-        self.lock().stopped = true;
+        self.lock().course = Course::Stopped;
     }
 
     /// Lets the event source be woken when it has to be known what has happened.
@@ -196,7 +204,7 @@ impl Queue {
         self.waker.get()?.wake();
         let mut state = self.lock();
         state.awaited = true;
-        let waiting = |state: &mut State| state.delivered < now && !state.closing;
+        let waiting = |state: &mut State| state.delivered < now && state.course != Course::Closing;
         let waited = self.changed.wait_timeout_while(state, limit, waiting);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.awaited = false;
@@ -268,21 +276,25 @@ impl Queue {
     /// Waits until the root is watched for the first time, or the queue is closed; tells which.
     #[must_use]
     pub(super) fn wait_until_watched(&self) -> Option<Identity> {
-        let waiting = |state: &mut State| state.root.is_none() && !state.closing;
+        let waiting = |state: &mut State| state.root.is_none() && state.course != Course::Closing;
         let state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-        state.root.filter(|_| !state.closing)
+        state.root.filter(|_| state.course != Course::Closing)
     }
 
     /// Waits for a time, or until the queue is closed; tells whether it is.
     #[must_use]
     pub(super) fn pause(&self, time: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !state.closing);
-        waited.unwrap_or_else(PoisonError::into_inner).0.closing
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| state.course != Course::Closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.course == Course::Closing
     }
 
     /// Nothing more will come; the worker shall send the rest and end.
     pub(super) fn close(&self) {
-        self.lock().closing = true;
+        let mut state = self.lock();
+        if state.course == Course::GoesOn {
+            state.course = Course::Closing;
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -298,7 +310,7 @@ impl Queue {
     }
 
     fn mark_in(&self, mut state: MutexGuard<'_, State>, path: &Path, mark: Mark) {
-        if state.stopped {
+        if state.course == Course::Stopped {
             return;
         }
         let now = Instant::now();
@@ -319,7 +331,7 @@ impl Queue {
 
     fn reported_until(&self, moment: Moment) {
         let mut state = self.lock();
-        if state.stopped {
+        if state.course == Course::Stopped {
             return;
         }
         if state.dirty.is_empty() && state.handed_out.is_some() {

@@ -25,7 +25,8 @@ fn place(every: &str) -> TempDir {
 
 fn run(dir: &TempDir, args: &[&str]) -> Output {
     let sersync = Sersync::new(&["gen-schedule", "--seed", "host", "--program", "/usr/bin/sersync"]);
-    sersync.arg("-c").arg(dir.path().join("sersync.toml")).args(args).run()
+    // The directory for state that the tests have would stand in what is written.
+    sersync.env("STATE_DIRECTORY", "").arg("-c").arg(dir.path().join("sersync.toml")).args(args).run()
 }
 
 fn plain(dir: &TempDir, text: &str) -> String {
@@ -168,6 +169,41 @@ fn analyze(args: &[&str], units: &[impl AsRef<Path>]) -> String {
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "systemd-analyze {args:?}: {said}");
     said
+}
+
+/// The state of the one who asks is the state of what is scheduled, as its configuration is.
+#[test]
+fn the_directory_for_state_is_taken_over() {
+    let dir = place("1d");
+    let sersync = Sersync::new(&["gen-schedule", "--cron", "-c"]).arg(dir.path().join("sersync.toml"));
+    sersync
+        .env("STATE_DIRECTORY", "/var/lib/mine:/other")
+        .run()
+        .code(0)
+        .stdout_has("--state-dir /var/lib/mine full-sync");
+}
+
+#[test]
+fn the_schedule_of_something_else_stays_unless_forced() {
+    for form in ["--cron", "--systemd"] {
+        let (dir, other) = (place("1d"), place("1d"));
+        let out = dir.path().join("out");
+        let args = |more: &[&'static str]| [&[form, "--out", out.to_str().unwrap()], more].concat().join("\n");
+        let run = |dir: &TempDir, more: &[&'static str]| run(dir, &args(more).lines().collect::<Vec<_>>());
+        run(&dir, &[]).code(0);
+        run(&dir, &[]).code(0).stdout_has("unchanged");
+        run(&other, &[]).code(4).stderr_has("is a schedule of something else, and nothing is changed");
+        run(&dir, &["file-backup"]).code(4).stderr_has("sources: all.");
+        run(&dir, &[]).code(0).stdout_has("unchanged");
+        run(&other, &["--force"]).code(0).stdout_has("written");
+    }
+}
+
+#[test]
+fn a_program_has_its_whole_path() {
+    let dir = place("1d");
+    let sersync = Sersync::new(&["gen-schedule", "--cron", "--program", "sersync", "-c"]);
+    sersync.arg(dir.path().join("sersync.toml")).run().code(2).stderr_has("write its whole path");
 }
 
 #[test]

@@ -62,9 +62,9 @@ impl Stand {
         files.map(walkdir::DirEntry::into_path).collect()
     }
 
-    fn file(&self, dir: &str, ending: &str) -> PathBuf {
-        let found = self.files(dir).into_iter().find(|path| path.to_string_lossy().ends_with(ending));
-        found.unwrap_or_else(|| panic!("no {dir}/*{ending}"))
+    fn file(&self, dir: &str, kind: &str) -> PathBuf {
+        let found = self.files(dir).into_iter().find(|path| path.to_string_lossy().contains(kind));
+        found.unwrap_or_else(|| panic!("no {dir}/*{kind}*"))
     }
 
     /// Real runs that leave every kind of file.

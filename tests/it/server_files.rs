@@ -68,6 +68,56 @@ fn nothing_is_changed_when_one_of_the_files_cannot_be_written() {
     assert!(!dir.path().join("modules").exists());
 }
 
+/// logrotate reads every file of its directory, also one that a killed run has left there half written.
+#[test]
+fn what_a_killed_run_has_left_is_read_by_nobody_and_goes_with_the_next() {
+    let dir = place();
+    let out = dir.path().join("etc");
+    let left = out.join("logrotate.d/.sersync-staging");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join(".tmpAbCdEf"), "half").unwrap();
+    run(&dir, &["--out", out.to_str().unwrap()]).code(0);
+    let names: Vec<_> =
+        fs::read_dir(out.join("logrotate.d")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["rsyncd"]);
+    assert!(!out.join(".sersync-staging").exists() && !out.join("sersync/.sersync-staging").exists());
+}
+
+#[test]
+fn what_is_no_directory_is_refused_before_anything_is_written() {
+    let dir = place();
+    let out = dir.path().join("etc");
+    let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+    fs::write(&file, "").unwrap();
+    symlink("/nonexistent/elsewhere", &link).unwrap();
+    for (path, words) in [(&file, "/file is no directory"), (&link, "/link is a link that leads nowhere")] {
+        let args = ["--out", out.to_str().unwrap(), "--run-dir", path.to_str().unwrap()];
+        run(&dir, &args).code(4).stderr_has(words);
+        assert!(!out.exists());
+    }
+    let locks = dir.path().join("locks");
+    let args = ["--out", out.to_str().unwrap(), "--run-dir", locks.to_str().unwrap()];
+    run(&dir, &[&args[..], &["--diff"]].concat()).code(0).stdout_has("/locks/: would be made");
+    run(&dir, &args).code(0);
+    assert!(locks.is_dir());
+}
+
+#[test]
+fn a_directory_that_belongs_to_another_than_who_writes_is_named() {
+    let dir = place();
+    let out = dir.path().join("etc");
+    let args = ["--out", out.to_str().unwrap()];
+    run(&dir, &args).code(0);
+    run(&dir, &[&args[..], &["--uid", "4321", "--gid", "4321"]].concat()).code(0).stderr_has("run `chown 4321:4321 ");
+}
+
+#[test]
+fn a_module_is_named_once_and_an_address_is_one() {
+    let dir = place();
+    run(&dir, &["--module", "backup1=/a", "--module", "backup1=/b"]).code(2).stderr_has("is named twice");
+    run(&dir, &["--hosts-allow", "10.0.0.300"]).code(2).stderr_has("is no address");
+}
+
 #[test]
 fn a_link_in_the_place_of_a_file_stays_unless_forced() {
     let dir = place();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 
 use anyhow::{Context, Result};
 use log::warn;
@@ -15,10 +15,18 @@ use crate::server::plan::Module;
 pub(super) fn module_directory(module: &Module) -> Result<String> {
     let (path, shown) = (&module.path, text::path(&module.path));
     let made = private_dir(path).with_context(|| format!("cannot make the directory {shown}"))?;
+    let ids = (id_of(&module.uid, "/etc/passwd"), id_of(&module.gid, "/etc/group"));
     if !made {
+        let owner = fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.uid();
+        if let Some(uid) = ids.0.filter(|uid| *uid != 0 && *uid != owner) {
+            let (name, gid, word) = (&module.uid, &module.gid, shell::path(path));
+            warn!(
+                "{shown} belongs to user {owner}, and the daemon writes to it as {name} ({uid}): run `chown {name}:{gid} \
+                 {word}` as root"
+            );
+        }
         return Ok(format!("unchanged  {shown}/\n"));
     }
-    let ids = (id_of(&module.uid, "/etc/passwd"), id_of(&module.gid, "/etc/group"));
     let given = match ids {
         (Some(uid), Some(gid)) => chown(path, Some(uid), Some(gid)),
         _ => Err(io::Error::other("there is no such user or group on this host")),

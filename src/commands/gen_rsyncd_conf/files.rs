@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs::{self, TryLockError};
+use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
@@ -22,16 +22,24 @@ use crate::server::plan::Plan;
 
 /// Writes everything, or shows what would change.
 pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncdConfArgs) -> Result<()> {
+    for path in directories(plan, place) {
+        refuse_no_directory(path)?;
+    }
     // Two runs at the same time would each make passwords of their own, and leave files of both.
-    let _lock = if args.diff { None } else { lock(&place.out)? };
+    let _lock = if args.diff { None } else { Some(generated::lock(&place.out, COMMAND)?) };
     let known = known::of_all(users, place, args.force)?;
     let files = files(plan, users, &known, place)?;
     if args.diff {
-        let shown: String = files.iter().map(|(file, found)| file.diff(found, args.show)).collect();
+        let mut shown: String = files.iter().map(|(file, found)| file.diff(found, args.show)).collect();
+        for path in directories(plan, place).filter(|path| !path.is_dir()) {
+            let _ = writeln!(shown, "{}/: would be made", text::path(path));
+        }
         report::print(&shown)?;
         return Ok(());
     }
     generated::refuse_foreign(&files, args.force)?;
+    generated::clear(files.iter().map(|(file, _)| file.path.as_path()))
+        .context("cannot remove what an earlier run left")?;
     let mut said = String::new();
     let done = put(plan, &files, place, &mut said);
     if done.is_ok() {
@@ -46,22 +54,20 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
     done
 }
 
-/// Keeps other runs out of a directory, as long as the value lives.
-fn lock(dir: &Path) -> Result<Option<fs::File>> {
-    let shown = text::path(dir);
-    fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {shown}"))?;
-    let file = fs::File::open(dir).with_context(|| cannot_read(dir))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            let why = format!("another `sersync {COMMAND}` is writing to {shown}; try again when it has ended");
-            Err(Failure::new(Exit::Locked, why).into())
-        }
-        Err(TryLockError::Error(e)) => {
-            warn!("{shown} cannot be locked ({e}): run no other `sersync {COMMAND}` for it at the same time");
-            Ok(None)
-        }
+/// The directories that are needed on this host.
+fn directories<'p>(plan: &'p Plan, place: &Place) -> impl Iterator<Item = &'p Path> {
+    let modules = plan.modules.values().map(|module| module.path.as_path());
+    modules.chain([plan.run_dir.as_path()]).filter(|_| place.is_here())
+}
+
+/// Something else is where a directory has to be made.
+fn refuse_no_directory(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() || !(path.exists() || path.is_symlink()) {
+        return Ok(());
     }
+    let what = if path.exists() { "is no directory" } else { "is a link that leads nowhere" };
+    let why = format!("{} {what}, and nothing is changed: remove it, or name another directory", text::path(path));
+    Err(Failure::new(Exit::Refused, why))
 }
 
 /// All files, with what is in their places.
@@ -117,6 +123,12 @@ fn put(plan: &Plan, files: &[(File, Found)], place: &Place, said: &mut String) -
     if place.is_here() {
         for module in plan.modules.values() {
             *said += &module_directory(module)?;
+        }
+        let run_dir = &plan.run_dir;
+        if !run_dir.is_dir() {
+            let shown = text::path(run_dir);
+            fs::create_dir_all(run_dir).with_context(|| format!("cannot make the directory {shown}"))?;
+            let _ = writeln!(said, "made       {shown}/");
         }
     }
     if !rustix::process::geteuid().is_root() && !secret.is_empty() {

@@ -23,6 +23,10 @@ pub(super) fn next_steps(plan: &Plan, users: &[User], place: &Place) -> String {
             );
         }
     }
+    if !place.is_here() && plan.run_dir != Path::new("/run") {
+        let path = shell::path(&plan.run_dir);
+        let _ = writeln!(said, "  make the directory of the locks there:    install -d -m 755 {path}");
+    }
     let conf = shell::path(&installed.join("rsyncd.conf"));
     let start = if installed == Path::new(ETC) {
         "systemctl enable --now rsync (rsyncd on Fedora and its kin)".to_owned()

@@ -54,6 +54,10 @@ pub(super) struct Skipped {
 pub(super) struct Script {
     /// The variables with their last values.
     pub(super) variables: BTreeMap<String, Value>,
+    /// The line of each of their elements, from 1 on.
+    pub(super) lines: BTreeMap<String, Vec<usize>>,
+    /// Values that a later line replaced: the line of each, and what it said.
+    pub(super) replaced: Vec<(usize, String)>,
     /// What is no literal assignment.
     pub(super) skipped: Vec<Skipped>,
 }
@@ -86,6 +90,7 @@ struct Parser<'a> {
 
 /// One assignment.
 struct Assignment {
+    line: usize,
     name: String,
     value: Value,
     appends: bool,
@@ -153,7 +158,7 @@ impl Parser<'_> {
             if self.chars.peek().is_none_or(|c| matches!(c, '\n' | ';' | '#')) {
                 return Ok(());
             }
-            let mut name = String::new();
+            let (line, mut name) = (self.line, String::new());
             while let Some(c) = self.chars.peek().copied().filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
                 name.push(c);
                 self.next();
@@ -176,12 +181,26 @@ impl Parser<'_> {
             if self.pending.len() >= MOST {
                 return Err(NotLiteral);
             }
-            self.pending.push(Assignment { name, value, appends });
+            self.pending.push(Assignment { line, name, value, appends });
         }
     }
 
-    fn assign(&mut self, Assignment { name, value, appends }: Assignment) {
-        let value = match (self.script.variables.remove(&name), value) {
+    fn assign(&mut self, Assignment { line, name, value, appends }: Assignment) {
+        let old = self.script.variables.remove(&name);
+        if let Some(old) = old.as_ref().filter(|old| !appends && **old != value && !old.text().is_empty()) {
+            let said: String = old.list().join(" ").chars().take(MOST).collect();
+            let at = self.script.lines.get(&name).and_then(|lines| lines.first()).copied().unwrap_or(line);
+            self.script.replaced.push((at, format!("{name}={said}")));
+        }
+        let lines = self.script.lines.entry(name.clone()).or_default();
+        if !appends {
+            lines.clear();
+        }
+        // A text that is added to an element stays where that one is.
+        if lines.is_empty() || matches!(value, Value::List(_)) {
+            lines.resize(lines.len() + value.list().len(), line);
+        }
+        let value = match (old, value) {
             (Some(Value::List(mut old)), Value::List(more)) if appends => {
                 old.extend(more);
                 Value::List(old)

@@ -2,51 +2,20 @@
 
 mod mirrors;
 mod running;
-
-use std::collections::BTreeMap;
+mod settings;
 
 use self::mirrors::mirrors;
 use self::running::{connection, passes, programs, real_time};
-use super::bash::{Script, Skipped, Value};
+use self::settings::Settings;
+use super::bash::{Script, Skipped};
 use super::draft::Draft;
 
 /// So many commands that were not executed are quoted, and so many lines of each.
 const MOST: usize = 100;
 
-/// The settings, of which each is looked at once.
-struct Settings<'s> {
-    variables: &'s BTreeMap<String, Value>,
-    seen: Vec<&'static str>,
-}
-
-impl<'s> Settings<'s> {
-    fn get(&mut self, name: &'static str) -> Option<&'s Value> {
-        self.seen.push(name);
-        self.variables.get(name)
-    }
-
-    fn text(&mut self, name: &'static str) -> Option<&'s str> {
-        self.get(name).map(Value::text).filter(|text| !text.is_empty())
-    }
-
-    fn number(&mut self, name: &'static str) -> Option<u64> {
-        self.text(name)?.trim().parse().ok()
-    }
-
-    fn is_on(&mut self, name: &'static str) -> Option<bool> {
-        self.text(name).map(|text| text == "1")
-    }
-
-    /// The elements `KEY=VALUE` of a list.
-    fn pairs(&mut self, name: &'static str) -> Vec<(&'s str, &'s str)> {
-        let list = self.get(name).map(Value::list).unwrap_or_default();
-        list.iter().filter_map(|element| element.split_once('=')).collect()
-    }
-}
-
 pub(super) fn map(script: &Script) -> Draft {
     let mut draft = Draft::default();
-    let mut settings = Settings { variables: &script.variables, seen: Vec::new() };
+    let mut settings = Settings::new(script);
     draft.head.push(
         "The bash sersync kept neither owners nor groups (rsync -rlptD); they are kept here where the daemon runs as root. To \
          leave them out as before, set extra-args = [\"--no-owner\", \"--no-group\"] in [rsync]."
@@ -58,12 +27,12 @@ pub(super) fn map(script: &Script) -> Draft {
         passes(&mut settings, &mut draft);
         real_time(&mut settings, &mut draft);
         programs(&mut settings, &mut draft);
-    }
-    for name in ["work_dir", "logs_dir"] {
-        if let Some(path) = settings.text(name) {
-            let why =
-                "not needed: the log goes to stderr and so to the journal, and state to /var/lib/sersync (--state-dir)";
-            draft.rsync.comment(&format!("{name}={path}"), why);
+        for name in ["work_dir", "logs_dir"] {
+            settings.explain(
+                name,
+                "not needed: the log goes to stderr and so to the journal, and state to /var/lib/sersync (--state-dir)",
+                &mut draft.rsync,
+            );
         }
     }
     for skipped in script.skipped.iter().take(MOST) {
@@ -72,11 +41,13 @@ pub(super) fn map(script: &Script) -> Draft {
     if let Some(next) = script.skipped.get(MOST) {
         draft.say(&format!("What follows from line {} on is not quoted: there are too many commands.", next.line));
     }
-    for (name, value) in &script.variables {
-        if !settings.seen.contains(&name.as_str()) {
-            draft.say(&format!("{name}={}: not known, and left out", cut(value.text())));
-        }
+    for (line, text) in script.replaced.iter().take(MOST) {
+        draft.say(&format!("Line {line}: {}: another value replaces it further down", cut(text)));
     }
+    if let Some((line, _)) = script.replaced.get(MOST) {
+        draft.say(&format!("Values that are replaced are not quoted from line {line} on: there are too many."));
+    }
+    settings.leftovers(&mut draft);
     draft
 }
 

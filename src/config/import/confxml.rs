@@ -1,10 +1,13 @@
 //! What `confxml.xml` of the C++ sersync comes to. Pure.
 
+mod read;
+
 use std::path::Path;
 use std::time::Duration;
 
 use roxmltree::{Document, Node};
 
+use self::read::{Read, line};
 use super::draft::{self, Draft};
 use super::options;
 use super::regex::{Matching, translate};
@@ -30,20 +33,27 @@ pub(super) fn map(text: &str) -> Result<Draft, String> {
     })?;
     let mut draft = Draft::default();
     let root = document.root_element();
+    let read = Read::default();
     let rsync = child(root, &["sersync", "rsync"]);
-    let port = rsync.and_then(|rsync| child(rsync, &["userDefinedPort"])).filter(is_on);
-    let port = port.and_then(|port| port.attribute("port")?.trim().parse().ok());
-    mirrors(root, port, &mut draft);
+    let port = rsync.and_then(|rsync| child(rsync, &["userDefinedPort"])).filter(|port| read.is_on(*port));
+    let port = port.and_then(|port| {
+        read.take(port, "port", |text| {
+            let port = text.parse().ok().filter(|port: &u16| *port > 0);
+            port.ok_or_else(|| "no port: it is a number from 1 to 65535".to_owned())
+        })
+    });
+    mirrors(root, &read, port, &mut draft);
     if draft.is_empty() {
         return Ok(draft);
     }
     if let Some(rsync) = rsync {
-        connection(rsync, &mut draft);
+        connection(rsync, &read, &mut draft);
     }
-    let left_out = filter(root, &mut draft);
-    passes(root, &left_out, &mut draft);
-    events(root, &mut draft);
-    unneeded(root, &mut draft);
+    let left_out = filter(root, &read, &mut draft);
+    passes(root, &read, &left_out, &mut draft);
+    events(root, &read, &mut draft);
+    unneeded(root, &read, &mut draft);
+    read.leftovers(&document, &mut draft);
     draft.head.push(
         "The C++ sersync put the files into the module itself; here each source has a directory of its own in it. To keep what \
          is there, move it on the server before the first pass, as in: cd MODULE && mkdir NAME && mv FILES NAME/"
@@ -77,27 +87,36 @@ fn children<'a, 'i: 'a>(node: Node<'a, 'i>, name: &'a str) -> impl Iterator<Item
     node.children().filter(move |child| child.has_tag_name(name))
 }
 
-fn is_on(node: &Node<'_, '_>) -> bool {
-    node.attribute("start").is_some_and(|start| start.trim() == "true")
-}
-
-fn mirrors(root: Node<'_, '_>, port: Option<u16>, draft: &mut Draft) {
+fn mirrors(root: Node<'_, '_>, read: &Read, port: Option<u16>, draft: &mut Draft) {
     let Some(sersync) = child(root, &["sersync"]) else { return };
     for path in children(sersync, "localpath") {
+        read.used(path, "watch");
         let watch = path.attribute("watch").unwrap_or_default().trim();
-        if let Err(why) = paths::absolute(watch) {
-            draft.say(&format!("<localpath watch=\"{watch}\">: left out: {why}"));
+        let line = line(path);
+        if let Err(why) = draft::is_text(watch).and_then(|()| paths::absolute(watch)) {
+            draft.say(&format!("Line {line}: <localpath watch=\"{watch}\">: left out: {why}"));
+            children(path, "remote").for_each(|remote| read.used_all(remote));
             continue;
         }
         let wish = Path::new(watch).file_name().map_or("root".into(), |name| name.to_string_lossy());
         let name = draft::usable(&wish);
         for remote in children(path, "remote") {
+            read.used(remote, "ip");
+            read.used(remote, "name");
             let (ip, module) =
                 (remote.attribute("ip").unwrap_or_default(), remote.attribute("name").unwrap_or_default());
-            let host = draft::host(ip.trim(), port).and_then(|host| names::check(module).map(|()| host));
+            let other = draft.sources().iter().find(|(other, _)| *other == name);
+            let is_other = other.is_some_and(|(_, section)| section.get("path") != Some(&watch.into()));
+            let host = if is_other {
+                Err(format!("another source has the name {name}"))
+            } else {
+                draft::host(ip.trim(), port).and_then(|host| names::check(module).map(|()| host))
+            };
             match host {
                 Ok(host) => add(draft, &name, watch, module, &host),
-                Err(why) => draft.say(&format!("<remote ip=\"{ip}\" name=\"{module}\"/>: left out: {why}")),
+                Err(why) => {
+                    draft.say(&format!("Line {line}: <remote ip=\"{ip}\" name=\"{module}\"/>: left out: {why}"));
+                }
             }
         }
     }
@@ -112,44 +131,49 @@ fn add(draft: &mut Draft, name: &str, path: &str, module: &str, host: &Host) {
     source.add("targets", [module.to_owned()]);
 }
 
-fn connection(rsync: Node<'_, '_>, draft: &mut Draft) {
-    if let Some(auth) = child(rsync, &["auth"]).filter(is_on) {
-        if let Some(user) = auth.attribute("users").and_then(|user| names::check_user(user.trim()).ok()) {
+fn connection(rsync: Node<'_, '_>, read: &Read, draft: &mut Draft) {
+    if let Some(auth) = child(rsync, &["auth"]).filter(|auth| read.is_on(*auth)) {
+        if let Some(user) = read.take(auth, "users", names::check_user) {
             draft.rsync.set("user", user, "");
         }
-        if let Some(file) = auth.attribute("passwordfile").filter(|file| paths::absolute(file).is_ok()) {
+        if let Some(file) = read.take(auth, "passwordfile", |file| paths::absolute(file).map(|_| file.to_owned())) {
             draft.rsync.set("password-file", file, "");
         }
     }
-    if let Some(timeout) = child(rsync, &["timeout"]).filter(is_on) {
-        let seconds = timeout.attribute("time").and_then(|time| time.trim().parse().ok());
-        if let Some(seconds) = seconds.filter(|seconds| *seconds > 0 && options::is_short(*seconds)) {
+    if let Some(timeout) = child(rsync, &["timeout"]).filter(|timeout| read.is_on(*timeout)) {
+        let seconds = read.take(timeout, "time", |text| {
+            let seconds = text.parse().ok().filter(|seconds| *seconds > 0 && options::is_short(*seconds));
+            seconds.ok_or_else(|| "no number of seconds from 1 on that is a time to wait".to_owned())
+        });
+        if let Some(seconds) = seconds {
             draft.rsync.set("timeout", Span(Duration::from_secs(seconds)).to_string(), "");
         }
     }
-    if child(rsync, &["ssh"]).as_ref().is_some_and(is_on) {
+    if child(rsync, &["ssh"]).is_some_and(|ssh| read.is_on(ssh)) {
         let why = "not taken over: the other end has to be an rsync daemon; `sersync gen-rsyncd-conf` sets one up";
         draft.rsync.comment("<ssh start=\"true\"/>", why);
     }
-    if let Some(params) = child(rsync, &["commonParams"]).and_then(|common| common.attribute("params")) {
+    let common = child(rsync, &["commonParams"]);
+    if let Some(params) = common.and_then(|common| read.take(common, "params", |params| Ok(params.to_owned()))) {
         let words: Vec<String> = params.split_whitespace().map(str::to_owned).collect();
         let patterns = options::take_over(&words, &mut draft.rsync);
         draft.each_source().for_each(|source| source.add("exclude", patterns.clone()));
     }
 }
 
-fn expressions<'a>(node: Node<'a, '_>) -> Vec<&'a str> {
+fn expressions<'a>(node: Node<'a, '_>, read: &Read) -> Vec<&'a str> {
     node.children()
         .filter(|child| child.has_tag_name("exclude"))
+        .inspect(|child| read.used(*child, "expression"))
         .filter_map(|child| child.attribute("expression"))
         .collect()
 }
 
 /// What is left out in real time: regular expressions. Returns the patterns that they come to.
-fn filter(root: Node<'_, '_>, draft: &mut Draft) -> Vec<String> {
+fn filter(root: Node<'_, '_>, read: &Read, draft: &mut Draft) -> Vec<String> {
     let mut all = Vec::new();
-    let Some(filter) = child(root, &["filter"]).filter(is_on) else { return all };
-    for expression in expressions(filter) {
+    let Some(filter) = child(root, &["filter"]).filter(|filter| read.is_on(*filter)) else { return all };
+    for expression in expressions(filter, read) {
         let original = format!("<filter><exclude expression=\"{expression}\">");
         match translate(expression, Matching::Whole) {
             Some(patterns) => {
@@ -166,13 +190,15 @@ fn filter(root: Node<'_, '_>, draft: &mut Draft) -> Vec<String> {
     all
 }
 
-fn passes(root: Node<'_, '_>, left_out: &[String], draft: &mut Draft) {
+fn passes(root: Node<'_, '_>, read: &Read, left_out: &[String], draft: &mut Draft) {
     let Some(crontab) = child(root, &["sersync", "crontab"]) else { return };
     let schedule = crontab.attribute("schedule").unwrap_or_default();
+    read.used(crontab, "schedule");
+    read.used(crontab, "start");
     let original =
         format!("<crontab start=\"{}\" schedule=\"{schedule}\">", crontab.attribute("start").unwrap_or_default());
     let minutes: Option<u64> = schedule.trim().parse().ok().filter(|minutes| *minutes > 0 && *minutes <= 60 * 24 * 365);
-    match minutes.filter(|_| is_on(&crontab)) {
+    match minutes.filter(|_| read.is_on(crontab)) {
         Some(minutes) => {
             draft.full_sync.set("every", Span(Duration::from_secs(minutes * 60)).to_string(), "");
             let why = "`sersync gen-schedule --cron` or `--systemd` writes what starts the passes";
@@ -182,8 +208,8 @@ fn passes(root: Node<'_, '_>, left_out: &[String], draft: &mut Draft) {
             .full_sync
             .comment(&original, "not in use; `sersync gen-schedule` writes what starts passes, if they are wanted"),
     }
-    let Some(filter) = child(crontab, &["crontabfilter"]).filter(is_on) else { return };
-    for pattern in expressions(filter) {
+    let Some(filter) = child(crontab, &["crontabfilter"]).filter(|filter| read.is_on(*filter)) else { return };
+    for pattern in expressions(filter, read) {
         let anchored = pattern.trim_start_matches('/');
         if left_out.iter().any(|other| other == pattern || other.trim_start_matches('/') == anchored) {
             draft.each_source().for_each(|source| source.add("exclude", [pattern.to_owned()]));
@@ -198,9 +224,9 @@ fn passes(root: Node<'_, '_>, left_out: &[String], draft: &mut Draft) {
 }
 
 /// Kinds of events that were switched off.
-fn events(root: Node<'_, '_>, draft: &mut Draft) {
+fn events(root: Node<'_, '_>, read: &Read, draft: &mut Draft) {
     let Some(inotify) = child(root, &["inotify"]) else { return };
-    for event in inotify.children().filter(|node| node.is_element() && !is_on(node)) {
+    for event in inotify.children().filter(|node| node.is_element() && !read.is_on(*node)) {
         let name = event.tag_name().name();
         let why = match name {
             "delete" => {
@@ -217,19 +243,28 @@ fn events(root: Node<'_, '_>, draft: &mut Draft) {
 }
 
 /// What there is no need for.
-fn unneeded(root: Node<'_, '_>, draft: &mut Draft) {
+fn unneeded(root: Node<'_, '_>, read: &Read, draft: &mut Draft) {
     if let Some(log) = child(root, &["sersync", "failLog"]) {
+        read.used_all(log);
         let path = log.attribute("path").unwrap_or_default();
         let why = "not needed: what fails is tried again by itself, and named. The script there was writable for everybody and \
                    run as root: remove it";
         draft.watch.comment(&format!("<failLog path=\"{path}\">"), why);
     }
-    if let Some(plugin) = child(root, &["sersync", "plugin"]).filter(is_on) {
+    if let Some(plugin) = child(root, &["sersync", "plugin"]).filter(|plugin| read.is_on(*plugin)) {
+        read.used(plugin, "name");
         let name = plugin.attribute("name").unwrap_or_default();
         draft.watch.comment(
             &format!("<plugin start=\"true\" name=\"{name}\"/>"),
             "no equal: `after` in [full-sync] runs a program after a pass",
         );
+    }
+    if let Some(host) = child(root, &["host"]) {
+        read.used_all(host);
+    }
+    // Switched off they are as they are here.
+    for node in ["debug", "fileSystem"].iter().filter_map(|name| child(root, &[name])) {
+        read.used_all(node);
     }
     for (name, why) in [
         ("debug", "use -v, -vv or -vvv"),

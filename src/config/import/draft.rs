@@ -21,10 +21,14 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// Sets a key; `note` stands behind it as a comment, if it is not empty.
+    /// Sets a key; `note` stands behind it as a comment, if it is not empty. What is not text becomes a comment.
     pub(super) fn set(&mut self, key: &str, value: impl Into<Value>, note: &str) {
+        let value = value.into();
+        if let Some(why) = value.as_str().and_then(|text| is_text(text).err()) {
+            return self.comment(&format!("{key} = {value}"), &why);
+        }
         self.keys.retain(|(other, _, _)| other != key);
-        self.keys.push((key.to_owned(), value.into(), note.to_owned()));
+        self.keys.push((key.to_owned(), value, note.to_owned()));
     }
 
     /// Adds elements to a list, each once.
@@ -33,7 +37,12 @@ impl Section {
             Some((_, Value::Array(list), _)) => list.clone(),
             _ => Vec::new(),
         };
-        for value in more.into_iter().map(Value::from) {
+        for text in more {
+            if let Err(why) = is_text(&text) {
+                self.comment(&format!("{key} \"{text}\""), &why);
+                continue;
+            }
+            let value = Value::from(text);
             if !list.contains(&value) {
                 list.push(value);
             }
@@ -89,6 +98,8 @@ impl Section {
 pub(super) struct Draft {
     /// What has to be known first.
     pub(super) head: Vec<String>,
+    /// What was left out, and why.
+    left_out: Vec<String>,
     pub(super) rsync: Section,
     pub(super) watch: Section,
     pub(super) full_sync: Section,
@@ -104,9 +115,14 @@ impl Draft {
         self.sources.is_empty() || self.targets.is_empty()
     }
 
-    /// Adds a line to what has to be known first; it may quote what was read.
+    /// Says what was left out, and why; the line may quote what was read.
     pub(super) fn say(&mut self, line: &str) {
-        self.head.push(escaped(line.as_bytes()));
+        self.left_out.push(escaped(line.as_bytes()));
+    }
+
+    /// What was left out, and why.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The target with this name, new or not.
@@ -142,7 +158,7 @@ impl Draft {
             &mut text,
             "`man sersync.toml` explains every key; `sersync check-target` tells whether it works.",
         );
-        for line in &self.head {
+        for line in self.head.iter().chain(&self.left_out) {
             text.push_str("#\n");
             write_comment(&mut text, line);
         }
@@ -211,6 +227,18 @@ pub(super) fn usable(wish: &str) -> String {
     } else {
         format!("source-{}", name.trim_start_matches("history-backup"))
     }
+}
+
+/// Refuses what was not UTF-8 in the file: what was read of it is not what it said, and a TOML file cannot hold it.
+pub(super) fn is_text(text: &str) -> Result<(), String> {
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(
+            "left out: it has bytes that are not UTF-8, which a TOML file cannot hold; rename it, or save the file in \
+                    UTF-8"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// A host with the port that is usual where it is none of its own.

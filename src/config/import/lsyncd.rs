@@ -9,7 +9,6 @@ use super::options;
 use crate::config::settings::Host;
 use crate::config::units::Span;
 use crate::config::{names, paths};
-use crate::report::text::escaped;
 use crate::tree::exclude::Excludes;
 
 /// Settings that need no equal, with the reason.
@@ -40,7 +39,7 @@ pub(super) fn map(chunk: &Chunk) -> Draft {
         match name.as_str() {
             "sync" => sync(table, &mut draft, &mut delays),
             "settings" => settings(table, &mut draft),
-            _ => draft.head.push(format!("{}: not known, and left out", escaped(name.as_bytes()))),
+            _ => draft.say(&format!("Line {}: {name}: not known, and left out", table.line)),
         }
     }
     if let (Some(least), Some(most)) = (delays.iter().min(), delays.iter().max()) {
@@ -53,10 +52,7 @@ pub(super) fn map(chunk: &Chunk) -> Draft {
     for (line, words) in &chunk.skipped {
         let words: String = words.chars().take(100).collect();
         if !words.trim().is_empty() {
-            draft.head.push(format!(
-                "Line {line} is not literal, and was not executed: {}",
-                escaped(words.trim().as_bytes())
-            ));
+            draft.say(&format!("Line {line} is not literal, and was not executed: {}", words.trim()));
         }
     }
     draft
@@ -67,6 +63,9 @@ fn settings(table: &Table, draft: &mut Draft) {
         let why = SETTINGS.iter().find(|(known, _)| known == name).map_or("not known, and left out", |(_, why)| *why);
         draft.watch.comment(&format!("settings.{name} = {}", shown(value)), why);
     }
+    for value in &table.listed {
+        draft.say(&format!("Line {}: settings: {}: left out: it has no name", table.line, shown(value)));
+    }
 }
 
 fn shown(value: &Value) -> String {
@@ -74,14 +73,17 @@ fn shown(value: &Value) -> String {
         Value::Text(text) => format!("\"{text}\""),
         Value::Number(text) | Value::Name(text) => text.clone(),
         Value::Truth(truth) => truth.to_string(),
-        Value::Table(_) => "{...}".to_owned(),
+        Value::Table(table) => {
+            let named = table.named.iter().map(|(name, value)| format!("{name} = {}", shown(value)));
+            format!("{{{}}}", named.chain(table.listed.iter().map(shown)).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
 fn sync(table: &Table, draft: &mut Draft, delays: &mut Vec<u64>) {
     let source = table.text("source").unwrap_or_default();
     let leave_out = |draft: &mut Draft, why: &str| {
-        draft.head.push(escaped(format!("sync{{source=\"{source}\"}}: left out: {why}").as_bytes()));
+        draft.say(&format!("Line {}: sync{{source=\"{source}\"}}: left out: {why}", table.line));
     };
     let kind = match table.listed.first() {
         Some(Value::Name(name)) => name.as_str(),
@@ -97,10 +99,10 @@ fn sync(table: &Table, draft: &mut Draft, delays: &mut Vec<u64>) {
         }
         _ => return leave_out(draft, "only default.rsync and default.direct are understood"),
     };
-    if let Err(why) = paths::absolute(source) {
+    if let Err(why) = draft::is_text(source).and_then(|()| paths::absolute(source)) {
         return leave_out(draft, &why);
     }
-    let place = match place(target) {
+    let place = match draft::is_text(target).and_then(|()| place(target)) {
         Ok(place) => place,
         Err(why) => return leave_out(draft, &format!("target \"{target}\": {why}")),
     };
@@ -123,62 +125,152 @@ fn sync(table: &Table, draft: &mut Draft, delays: &mut Vec<u64>) {
             &format!("the files were in the module itself, and go to {name}/ in it now: move them there before the first pass"),
         );
     }
-    block(table, section);
-    delays.extend(table.text("delay").and_then(|delay| delay.parse().ok()).filter(|delay| options::is_short(*delay)));
+    let mut rest = Rest::new(table, "");
+    rest.used.extend(["source", "target"]);
+    rest.first_is_used();
+    block(table, section, &mut rest);
+    let delay = table.text("delay").and_then(|delay| delay.parse().ok()).filter(|delay| options::is_short(*delay));
+    if let Some(delay) = delay {
+        rest.used.push("delay");
+        delays.push(delay);
+    }
+    let mut left = Vec::new();
     if let Some(Value::Table(rsync)) = table.get("rsync") {
-        let (words, mut overrides) = (options_of(rsync), Section::default());
+        rest.used.push("rsync");
+        let (words, mut overrides) = (options_of(rsync, &mut left), Section::default());
         let patterns = options::take_over(&words, &mut overrides);
         draft.source(&name).add("exclude", patterns);
         merge(draft, &target_name, &overrides);
     }
+    left.extend(rest.left());
+    for (what, why) in left {
+        let section = draft.source(&name);
+        section.comment(&format!("line {}: {what}", table.line), &why);
+    }
 }
 
 /// What belongs to a block itself.
-fn block(table: &Table, section: &mut Section) {
-    for pattern in table.texts("exclude") {
-        match Excludes::new(&[&pattern]) {
-            Ok(_) => section.add("exclude", [pattern]),
+fn block(table: &Table, section: &mut Section, rest: &mut Rest<'_>) {
+    let patterns = table.texts("exclude");
+    for pattern in &patterns {
+        match Excludes::new(&[pattern]) {
+            Ok(_) => section.add("exclude", [pattern.clone()]),
             Err(e) => section.comment(&format!("exclude \"{pattern}\""), &e.reason.to_string()),
         }
     }
-    for key in ["excludeFrom", "filter", "filterFrom", "crontab", "tunnel", "exitcodes", "batchSizeLimit"] {
-        if let Some(value) = table.get(key) {
-            let why = match key {
-                "excludeFrom" => "the file was not read: copy its patterns into exclude",
-                "crontab" => "`sersync gen-schedule` writes what starts passes",
-                _ => "not taken over: there is no equal",
-            };
-            section.comment(&format!("{key} = {}", shown(value)), why);
-        }
+    let all = match table.get("exclude") {
+        Some(Value::Table(list)) => list.named.is_empty() && list.listed.len() == patterns.len(),
+        other => matches!(other, Some(Value::Text(_))),
+    };
+    if all {
+        rest.used.push("exclude");
     }
     match table.get("delete") {
-        None | Some(Value::Truth(true)) => {}
-        Some(value) => section.comment(
-            &format!("delete = {}", shown(value)),
-            "not taken over: what is deleted in the source is deleted on the mirror, and kept in its history for keep-days",
-        ),
+        Some(Value::Truth(true)) => rest.used.push("delete"),
+        Some(value) => {
+            rest.used.push("delete");
+            section.comment(
+                &format!("delete = {}", shown(value)),
+                "not taken over: what is deleted in the source is deleted on the mirror, and kept in its history for keep-days",
+            );
+        }
+        None => {}
     }
-    if let Some(Value::Truth(false)) = table.get("init") {
-        section.comment(
-            "init = false",
-            "start = \"none\" in [watch] does the same for all sources; it misses what changed meanwhile",
-        );
+    match table.get("init") {
+        Some(Value::Truth(true)) => rest.used.push("init"),
+        Some(Value::Truth(false)) => {
+            rest.used.push("init");
+            section.comment(
+                "init = false",
+                "start = \"none\" in [watch] does the same for all sources; it misses what changed meanwhile",
+            );
+        }
+        _ => {}
     }
 }
 
-/// The options of rsync that a table stands for.
-fn options_of(rsync: &Table) -> Vec<String> {
-    let mut words = Vec::new();
+/// The options of rsync that a table stands for; `left` gets what is none, with the reason.
+fn options_of(rsync: &Table, left: &mut Vec<(String, String)>) -> Vec<String> {
+    let (mut words, mut rest) = (Vec::new(), Rest::new(rsync, "rsync."));
     for (key, value) in &rsync.named {
         let option = format!("--{}", key.replace('_', "-"));
-        match value {
-            Value::Table(_) if key == "_extra" => words.extend(rsync.texts("_extra")),
-            Value::Truth(true) => words.push(option),
-            Value::Text(text) | Value::Number(text) if key != "binary" => words.push(format!("{option}={text}")),
-            _ => {}
+        let taken = match value {
+            Value::Table(extra) if key == "_extra" => {
+                words.extend(rsync.texts("_extra"));
+                extra.named.is_empty() && extra.listed.len() == rsync.texts("_extra").len()
+            }
+            Value::Truth(true) => {
+                words.push(option);
+                true
+            }
+            Value::Text(text) | Value::Number(text) if !matches!(key.as_str(), "binary" | "_extra") => {
+                words.push(format!("{option}={text}"));
+                true
+            }
+            _ => false,
+        };
+        if taken {
+            rest.used.push(key);
         }
     }
+    left.extend(rest.left());
     words
+}
+
+/// What of a table was used, and so what is left of it.
+struct Rest<'t> {
+    table: &'t Table,
+    /// What stands before its names.
+    prefix: &'static str,
+    /// Names that something was made of.
+    used: Vec<&'t str>,
+    /// How many of those without a name.
+    listed: usize,
+}
+
+impl<'t> Rest<'t> {
+    fn new(table: &'t Table, prefix: &'static str) -> Rest<'t> {
+        Rest { table, prefix, used: Vec::new(), listed: 0 }
+    }
+
+    /// The first value without a name was used.
+    fn first_is_used(&mut self) {
+        self.listed = 1;
+    }
+
+    /// Everything else, with the reason why it is left out.
+    fn left(&self) -> Vec<(String, String)> {
+        let Rest { table, prefix, used, listed } = self;
+        let mut left = Vec::new();
+        for (at, (name, value)) in table.named.iter().enumerate() {
+            let is_last = table.named[at + 1..].iter().all(|(other, _)| other != name);
+            if !is_last {
+                left.push((
+                    format!("{prefix}{name} = {}", shown(value)),
+                    "left out: a later one replaces it".to_owned(),
+                ));
+            } else if !used.contains(&name.as_str()) {
+                left.push((format!("{prefix}{name} = {}", shown(value)), why_left(prefix, name).to_owned()));
+            }
+        }
+        let unnamed = table.listed.iter().skip(*listed);
+        left.extend(unnamed.map(|value| (format!("{prefix}{}", shown(value)), "left out: it has no name".to_owned())));
+        left
+    }
+}
+
+fn why_left(prefix: &str, name: &str) -> &'static str {
+    match name {
+        _ if !prefix.is_empty() && name == "binary" => "not taken over: rsync is the one in PATH",
+        _ if !prefix.is_empty() => "not taken over: there is no equal, or it is switched off",
+        "excludeFrom" => "the file was not read: copy its patterns into exclude",
+        "crontab" => "`sersync gen-schedule` writes what starts passes",
+        "delay" => "left out: no number of seconds",
+        _ => SETTINGS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("not taken over: there is no equal", |(_, why)| *why),
+    }
 }
 
 /// Sets what a target has of its own; the same for all targets is written for each.

@@ -31,12 +31,14 @@ pub(super) struct Table {
     pub(super) named: Vec<(String, Value)>,
     /// What has none.
     pub(super) listed: Vec<Value>,
+    /// The line where it begins, from 1 on.
+    pub(super) line: usize,
 }
 
 impl Table {
-    /// The value with this name.
+    /// The value with this name: the last of several, as in Lua.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.named.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+        self.named.iter().rfind(|(other, _)| other == name).map(|(_, value)| value)
     }
 
     /// The text with this name.

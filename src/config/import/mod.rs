@@ -59,6 +59,9 @@ pub fn guess(text: &str) -> Format {
     }
 }
 
+/// So many reasons why there is nothing to mirror are named.
+const MOST_REASONS: usize = 50;
+
 /// The configuration that means the same, as far as there is one. `name` is that of the file, for error lines and comments.
 ///
 /// # Errors
@@ -79,7 +82,9 @@ pub fn import(text: &str, name: &str, format: Format) -> Result<String, ConfigEr
                 "`sync{default.rsync, source=..., target=...}` that is literal and goes to an rsync daemon"
             }
         };
-        return Err(ConfigError::line(format!("{name}: there is nothing to mirror: no {what}")));
+        let why = draft.left_out().iter().take(MOST_REASONS).map(|line| format!("{name}: {line}"));
+        let first = format!("{name}: there is nothing to mirror: no {what}");
+        return Err(ConfigError::of_lines(std::iter::once(first).chain(why)));
     }
     let written = draft.write(name);
     // Whatever was read, what is written has to be valid. The places in it mean nothing to somebody who has not seen it.
@@ -89,6 +94,9 @@ pub fn import(text: &str, name: &str, format: Format) -> Result<String, ConfigEr
         ConfigError::line(format!("{name}: what it says cannot be done here: {}", words.trim_start()))
     })
 }
+
+#[cfg(test)]
+mod nothing_lost;
 
 #[cfg(test)]
 mod tests {

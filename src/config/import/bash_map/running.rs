@@ -4,37 +4,33 @@ use std::time::Duration;
 
 use super::super::draft::Draft;
 use super::super::{options, schedule};
-use super::Settings;
+use super::settings::{Pair, Settings};
 use crate::config::units::Span;
 use crate::config::{names, paths, validate};
 
 /// How rsync is run.
 pub(super) fn connection(settings: &mut Settings<'_>, draft: &mut Draft) {
-    if let Some(user) = settings.text("rsync_user") {
-        match names::check_user(user) {
-            Ok(user) => draft.rsync.set("user", user, ""),
-            Err(why) => draft.rsync.comment(&format!("rsync_user={user}"), &why),
-        }
+    if let Some(user) = settings.take("rsync_user", names::check_user) {
+        draft.rsync.set("user", user, "");
     }
-    if let Some(file) = settings.text("rsync_passwd_file") {
-        match paths::absolute(file) {
-            Ok(_) => draft.rsync.set("password-file", file, ""),
-            Err(why) => draft.rsync.comment(&format!("rsync_passwd_file={file}"), &why),
-        }
+    if let Some(file) = settings.take("rsync_passwd_file", |file| paths::absolute(file).map(|_| file)) {
+        draft.rsync.set("password-file", file, "");
     }
-    if let Some(seconds) =
-        settings.number("rsync_timeout").filter(|seconds| *seconds > 0 && options::is_short(*seconds))
-    {
-        draft.rsync.set("timeout", spelled(seconds), "");
+    let timeout = settings.take("rsync_timeout", |text| {
+        positive(whole_seconds(text)?, "it meant no limit at all, with which a dead connection is waited for for ever")
+    });
+    if let Some(timeout) = timeout {
+        draft.rsync.set("timeout", Span(timeout).to_string(), "");
     }
-    if let Some(rate) = settings.text("rsync_bwlimit") {
+    if let Some(rate) = settings.take("rsync_bwlimit", Ok) {
         options::rate(rate, &mut draft.rsync, &format!("rsync_bwlimit={rate}"));
     }
-    if let Some(seconds) = settings.text("real_time_rsync_timeout") {
-        let why = "no equal: a batch may take as long as data moves; `timeout` in [rsync] ends one that has stalled";
-        draft.rsync.comment(&format!("real_time_rsync_timeout={seconds}"), why);
-    }
-    if let Some(words) = settings.text("extra_rsync_args") {
+    settings.explain(
+        "real_time_rsync_timeout",
+        "no equal: a batch may take as long as data moves; `timeout` in [rsync] ends one that has stalled",
+        &mut draft.rsync,
+    );
+    if let Some(words) = settings.take("extra_rsync_args", Ok) {
         let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
         let patterns = options::take_over(&words, &mut draft.rsync);
         draft.each_source().for_each(|source| source.add("exclude", patterns.clone()));
@@ -43,21 +39,21 @@ pub(super) fn connection(settings: &mut Settings<'_>, draft: &mut Draft) {
 
 /// Full passes and the history.
 pub(super) fn passes(settings: &mut Settings<'_>, draft: &mut Draft) {
-    if let Some(days) = settings.number("full_rsync_interval").filter(|days| *days > 0 && *days <= 365) {
+    let interval = settings.take("full_rsync_interval", |text| {
+        let days = whole(text, "days")?;
+        if (1..=365).contains(&days) { Ok(days) } else { Err("not between 1 and 365 days".to_owned()) }
+    });
+    if let Some(days) = interval {
         draft.full_sync.set("every", format!("{days}d"), "");
     }
-    if let Some(cron) = settings.text("cron_exp") {
-        let original = format!("cron_exp=\"{cron}\"");
-        match schedule::period(cron) {
-            Some(period) => {
-                draft.full_sync.set("every", Span(period).to_string(), "");
-                let why = "`sersync gen-schedule --cron` or `--systemd` writes what starts the passes";
-                draft.full_sync.comment(&original, why);
-            }
-            None => draft
-                .full_sync
-                .comment(&original, "no regular period: put `sersync full-sync` into a crontab with these times"),
-        }
+    let period = settings.take("cron_exp", |cron| {
+        let irregular = "no regular period: put `sersync full-sync` into a crontab with these times";
+        schedule::period(cron).map(|period| (cron, period)).ok_or_else(|| irregular.to_owned())
+    });
+    if let Some((cron, period)) = period {
+        draft.full_sync.set("every", Span(period).to_string(), "");
+        let why = "`sersync gen-schedule --cron` or `--systemd` writes what starts the passes";
+        draft.full_sync.comment(&format!("cron_exp=\"{cron}\""), why);
     }
     match settings.is_on("full_rsync_enable") {
         Some(true) => draft.full_sync.comment(
@@ -69,42 +65,47 @@ pub(super) fn passes(settings: &mut Settings<'_>, draft: &mut Draft) {
             .comment("full_rsync_enable=0", "nothing starts passes unless `sersync gen-schedule` is used"),
         None => {}
     }
-    if let Some(hours) = settings.number("full_rsync_timeout").filter(|hours| *hours > 0 && *hours <= 24 * 100) {
-        draft.full_sync.set("timeout", format!("{hours}h"), "");
+    let timeout = settings.take("full_rsync_timeout", |text| {
+        let hours = span(text, 3_600_000).map_err(|why| format!("not a number of hours: {why}"))?;
+        positive(hours, "it meant no limit at all, and a pass that hangs would block those after it")
+    });
+    if let Some(timeout) = timeout {
+        draft.full_sync.set("timeout", Span(timeout).to_string(), "");
     }
     let several = settings.is_on("parallel_rsync_enable");
+    if let Some(several) = several {
+        draft.rsync.comment(
+            &format!("parallel_rsync_enable={}", u8::from(several)),
+            "jobs says how many there are; jobs = 1 for a single one",
+        );
+    }
     for name in ["parallel_rsync_num", "full_rsync_parallel_rsync_num"] {
-        let Some(number) = settings.number(name) else { continue };
-        match i64::try_from(number).ok().filter(|number| (1..=1000).contains(number) && several != Some(false)) {
-            Some(number) => {
-                draft.rsync.set("jobs", number, "rsync clients per mirror in a pass; \"auto\" chooses by itself");
-            }
-            None => draft.rsync.comment(&format!("{name}={number}"), "not in use; jobs = \"auto\" chooses by itself"),
+        let number = settings.take(name, |text| match whole(text, "rsync clients")? {
+            number if (1..=1000).contains(&number) && several != Some(false) => Ok(number),
+            _ => Err("not in use; jobs = \"auto\" chooses by itself".to_owned()),
+        });
+        if let Some(number) = number {
+            draft.rsync.set("jobs", number, "rsync clients per mirror in a pass; \"auto\" chooses by itself");
         }
     }
-    if let Some(days) = settings.number("keep_history_backup_days") {
-        let days_kept = i64::try_from(days).ok().filter(|days| *days <= i64::from(validate::MOST_DAYS));
-        match days_kept {
-            Some(days) => draft.history.set("keep-days", days, "removed by `sersync prune-history`"),
-            None => draft.history.comment(&format!("keep_history_backup_days={days}"), "too many days"),
-        }
+    let days = settings.take("keep_history_backup_days", |text| {
+        let days = whole(text, "days")?;
+        if days <= i64::from(validate::MOST_DAYS) { Ok(days) } else { Err("too many days".to_owned()) }
+    });
+    if let Some(days) = days {
+        draft.history.set("keep-days", days, "removed by `sersync prune-history`");
     }
-    if let Some(dir) = settings.text("textfile_collector_dir") {
-        match paths::absolute(dir) {
-            Ok(_) => {
-                draft.metrics.set("textfile-dir", dir, "");
-                draft.metrics.set("legacy-names", true, "for dashboards that know the old names");
-            }
-            Err(why) => draft.metrics.comment(&format!("textfile_collector_dir={dir}"), &why),
-        }
+    if let Some(dir) = settings.take("textfile_collector_dir", |dir| paths::absolute(dir).map(|_| dir)) {
+        draft.metrics.set("textfile-dir", dir, "");
+        draft.metrics.set("legacy-names", true, "for dashboards that know the old names");
     }
 }
 
 /// What watched.
 pub(super) fn real_time(settings: &mut Settings<'_>, draft: &mut Draft) {
-    if let Some(seconds) = settings.number("real_time_sync_delay").filter(|seconds| options::is_short(*seconds)) {
-        draft.watch.set("delay", spelled(seconds), "a few seconds are enough: a batch is one run of rsync here");
-        draft.watch.set("max-delay", spelled(seconds.max(10)), "");
+    if let Some(delay) = settings.take("real_time_sync_delay", |text| slept(text).and_then(short)) {
+        draft.watch.set("delay", Span(delay).to_string(), "a few seconds are enough: a batch is one run of rsync here");
+        draft.watch.set("max-delay", Span(delay.max(Duration::from_secs(10))).to_string(), "");
     }
     match settings.is_on("full_rsync_first_enable") {
         Some(true) => {
@@ -120,41 +121,86 @@ pub(super) fn real_time(settings: &mut Settings<'_>, draft: &mut Draft) {
     if settings.is_on("real_time_sync_enable") == Some(false) {
         draft.watch.comment("real_time_sync_enable=0", "do not start `sersync watch`");
     }
-    if let Some(number) = settings.text("real_time_sync_parallel_num") {
-        let why = "not needed: all changes of a mirror go in one run of rsync, and mirrors do not wait for each other";
-        draft.watch.comment(&format!("real_time_sync_parallel_num={number}"), why);
-    }
+    settings.explain(
+        "real_time_sync_parallel_num",
+        "not needed: all changes of a mirror go in one run of rsync, and mirrors do not wait for each other",
+        &mut draft.watch,
+    );
 }
 
 /// Scripts that ran before a full pass: there is one for all sources here.
 pub(super) fn programs(settings: &mut Settings<'_>, draft: &mut Draft) {
     let (enabled, scripts) = (settings.is_on("exec_command_enable"), settings.pairs("exec_command_list"));
     let work_dir = settings.text("work_dir").unwrap_or("/usr/local/sersync");
-    if enabled != Some(true) || scripts.is_empty() {
-        if let (Some(false), false) = (enabled, scripts.is_empty()) {
-            draft.full_sync.comment("exec_command_list", "not in use, since exec_command_enable is 0");
+    if enabled != Some(true) {
+        for script in &scripts {
+            settings.refuse("exec_command_list", script.at, "not in use, since exec_command_enable is not 1");
         }
         return;
     }
-    let mut programs: Vec<&str> = scripts.iter().map(|(_, script)| *script).collect();
+    let mut programs: Vec<&str> = scripts.iter().map(|script| script.value).collect();
     programs.sort_unstable();
     programs.dedup();
     let path = |script: &str| format!("{work_dir}/scripts/{script}");
-    match programs[..] {
-        [one] if scripts.len() == draft.sources().len() && paths::absolute(&path(one)).is_ok() => {
-            draft.full_sync.set("before", vec![path(one)], "its failure stops that source");
-        }
-        _ => {
-            for (source, script) in scripts {
-                draft.full_sync.comment(
-                    &format!("exec_command_list: {source}={script}"),
-                    "there is one `before` for all sources: name a program that looks at SERSYNC_SOURCE or SERSYNC_PATH",
-                );
-            }
+    let one = match programs[..] {
+        [one] if scripts.len() == draft.sources().len() && paths::absolute(&path(one)).is_ok() => Some(one),
+        _ => None,
+    };
+    if let Some(one) = one {
+        draft.full_sync.set("before", vec![path(one)], "its failure stops that source");
+    }
+    for Pair { at, key: source, value: script } in scripts {
+        settings.used("exec_command_list", at);
+        if one.is_none() {
+            draft.full_sync.comment(
+                &format!("exec_command_list: {source}={script}"),
+                "there is one `before` for all sources: name a program that looks at SERSYNC_SOURCE or SERSYNC_PATH",
+            );
         }
     }
 }
 
-fn spelled(seconds: u64) -> String {
-    Span(Duration::from_secs(seconds)).to_string()
+/// A whole number.
+fn whole(text: &str, of: &str) -> Result<i64, String> {
+    let text = text.trim();
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain).ok_or_else(|| format!("not a whole number of {of}"))
+}
+
+/// A whole number of seconds, as rsync takes it.
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    short(Duration::from_secs(u64::try_from(whole(text, "seconds")?).unwrap_or_default()))
+}
+
+/// What `sleep` takes: seconds, or minutes, hours or days with their letter.
+fn slept(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let units = [('s', 1000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000)];
+    let unit = units.into_iter().find_map(|(letter, ms)| text.strip_suffix(letter).map(|number| (number, ms)));
+    let (number, ms) = unit.unwrap_or((text, 1000));
+    span(number, ms)
+}
+
+/// A decimal number of units, where that is a whole number of milliseconds.
+fn span(text: &str, unit_ms: u64) -> Result<Duration, String> {
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = [whole, part].concat();
+    if digits.is_empty() || part.len() > 9 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("not a number".to_owned());
+    }
+    let scale = 10_u64.pow(u32::try_from(part.len()).unwrap_or_default());
+    let scaled = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
+    let scaled = scaled.ok_or_else(|| "too long".to_owned())?;
+    if !scaled.is_multiple_of(scale) {
+        return Err("not a whole number of milliseconds".to_owned());
+    }
+    short(Duration::from_millis(scaled / scale))
+}
+
+fn short(span: Duration) -> Result<Duration, String> {
+    if options::is_short(span.as_secs()) { Ok(span) } else { Err("too long".to_owned()) }
+}
+
+fn positive(span: Duration, why: &str) -> Result<Duration, String> {
+    if span.is_zero() { Err(format!("not taken over: {why}")) } else { Ok(span) }
 }

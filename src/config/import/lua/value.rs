@@ -48,7 +48,7 @@ impl Parser<'_> {
 
     fn table(&mut self, depth: usize) -> Result<Table, NotLiteral> {
         self.next();
-        let mut table = Table::default();
+        let mut table = Table { line: self.line, ..Table::default() };
         loop {
             self.skip_space();
             if self.eat('}') {
