@@ -87,6 +87,6 @@ impl Read {
 
 /// The line where an element begins, from 1 on.
 pub(super) fn line(node: Node<'_, '_>) -> usize {
-    let before = node.document().input_text().as_bytes().get(..node.range().start).unwrap_or_default();
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    let before = node.document().input_text().get(..node.range().start).unwrap_or_default();
+    1 + before.matches('\n').count()
 }
