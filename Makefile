@@ -28,9 +28,10 @@ test: ## Install what is missing and run every check and test
 	@scripts/install-deps.sh test
 	@scripts/check.sh all
 
-bench: ## Install what is missing and measure: benches/RESULTS.md (BENCH_RUNS=5, BENCH_SCALE=1)
+bench: build ## Install what is missing and measure: benches/RESULTS.md (BENCH_RUNS=5, BENCH_SCALE=1, LIMITS_SCALE=1)
 	@scripts/install-deps.sh bench
 	@$(CARGO) bench --locked --bench full_sync --bench watch
+	@benches/limits.sh $(PROGRAM)
 
 build: ## Build the program: target/release/sersync
 	$(CARGO) build --release --locked

@@ -117,7 +117,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         notifier: &notifier,
         bars: &bars,
         may_reload: &|| may_reload(cli, args),
-        on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
+        on_batch: if args.json { |mirror, batch| print(&json::line(&batch.json(mirror))) } else { |_, _| {} },
     };
     let watched: Vec<Mirror> = mirrors.iter().map(|(mirror, _)| mirror.clone()).collect();
     let begun = Instant::now();
