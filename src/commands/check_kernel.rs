@@ -54,7 +54,7 @@ pub(super) fn run(cli: &Cli, args: &CheckKernelArgs) -> Result<Exit> {
     }
     if args.json {
         for finding in &kernel.findings {
-            let _ = writeln!(said, "{}", finding.json(None));
+            let _ = writeln!(said, "{}", report::json::line(&finding.json(None)));
         }
     } else {
         for line in findings::table(&kernel.findings) {

@@ -53,7 +53,7 @@ pub(super) fn run(cli: &Cli, args: &CheckTargetArgs) -> Result<End> {
             for finding in findings {
                 let mut object = finding.json(Some(&name));
                 object["target"] = target.name.clone().into();
-                let _ = writeln!(shown, "{object}");
+                let _ = writeln!(shown, "{}", report::json::line(&object));
             }
         } else {
             let gap = if at == 0 { "" } else { "\n" };

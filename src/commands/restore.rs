@@ -13,7 +13,7 @@ use super::setup::{self, Setup};
 use crate::cli::{Cli, RestoreArgs, Selection};
 use crate::exit::{Exit, Failure};
 use crate::mirror::{Mirror, endpoints};
-use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::json::{self, Object, PATH_HEX, with_path};
 use crate::report::{self, text};
 use crate::restore::place::{Destination, Staging};
 use crate::restore::when::When;
@@ -105,7 +105,7 @@ fn restore(mirrors: &[&Mirror], children: &Children, terms: Terms<'_>, args: &Re
             "directories": directories,
             "dry_run": args.dry_run,
         });
-        with_path(object, &destination.path).to_string()
+        json::line(&with_path(object, &destination.path))
     } else {
         let verb = if args.dry_run { "would restore" } else { "restored" };
         let everything = terms.path.as_os_str().is_empty();

@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::history::retention::rough;
 use crate::mirror::Mirror;
 use crate::report;
-use crate::report::json::with_path;
+use crate::report::json::{self, with_path};
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes, count, escaped};
 use crate::state::StateDir;
@@ -176,7 +176,7 @@ fn objects(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>) -> String
     let object = |(mirror, known, standing): &(&Mirror, &Known, Standing)| {
         let failing = |path: &FailingPath| with_path(json!({ "why": path.why }), &path.path());
         let condition = known.condition.as_ref().filter(|_| known.is_watched);
-        json!({
+        json::line(&json!({
             "type": "mirror",
             "mirror": mirror.to_string(),
             "state": standing.state.word(),
@@ -197,8 +197,7 @@ fn objects(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>) -> String
             "last_good_pass": known.passes.good,
             "last_full_pass": known.passes.full,
             "now": now,
-        })
-        .to_string()
+        }))
     };
     judged.iter().map(|judged| object(judged) + "\n").collect()
 }

@@ -120,7 +120,7 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
         bars: &bars,
         missing: (mode == Mode::Real && !missing.is_empty() && !is_bounded(args)).then_some(&is_there),
         may_reload: &|| may_reload(cli, args, &missing),
-        on_batch: if args.json { |mirror, batch| print(&batch.json(mirror).to_string()) } else { |_, _| {} },
+        on_batch: if args.json { |mirror, batch| print(&json::line(&batch.json(mirror))) } else { |_, _| {} },
     };
     let watched: Vec<Mirror> = mirrors.iter().map(|(mirror, _)| mirror.clone()).collect();
     let begun = Instant::now();

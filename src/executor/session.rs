@@ -85,7 +85,7 @@ impl Executor<'_> {
         tally.runs += 1;
         let mut not_deleted: Vec<PathBuf> = Vec::new();
         let mut deletions_skipped = false;
-        let mut deleted = 0;
+        let (mut deleted, mut at_its_end) = (0, false);
         let mut lost: Option<(PathBuf, u64)> = None;
         let ends = if reading.gauge.is_some() { Ends::Return } else { Ends::Newline };
         // As long as rsync looks at its clock, it ends by its own `--timeout` long before that.
@@ -110,7 +110,10 @@ impl Executor<'_> {
                 }
                 on_item(change, &path);
             }
-            Line::BytesSent(sent) => tally.sent += sent,
+            Line::BytesSent(sent) => {
+                at_its_end = true;
+                tally.sent += sent;
+            }
             // Where something is excluded, it stays for the sake of that, as it shall.
             Line::NotDeleted(path) if reading.excludes_nothing => not_deleted.push(path),
             Line::DeletionsSkipped => deletions_skipped = true,
@@ -152,6 +155,9 @@ impl Executor<'_> {
         if finished.errors_dropped > 0 && !self.dropped_told.swap(true, Ordering::Relaxed) {
             let dropped = text::count(usize::try_from(finished.errors_dropped).unwrap_or(usize::MAX), "further error");
             warn!("{}: {dropped} of rsync not shown", self.mirror);
+        }
+        if finished.status.success() && !at_its_end {
+            return outcome::unanswered();
         }
         let (code, errors) = (finished.status.code(), finished.errors.as_slice());
         outcome::classify(self.mirror, Ending { code, errors, not_deleted: &not_deleted, deletions_skipped })

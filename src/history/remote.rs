@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::mirror::Mirror;
 use crate::rsync::children::{Children, Ends, Finished, Limit, NotRun};
 use crate::rsync::outcome::{self, Ending, Outcome, Trouble};
-use crate::rsync::{argv, probe};
+use crate::rsync::{self, argv, probe};
 
 /// How long to wait, and how often, for a connection of a daemon that has none free.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -70,11 +70,18 @@ impl<'a> Remote<'a> {
     }
 
     /// How rsync has ended, when it was not this process that ended it.
-    fn finished(&mut self, mut command: Command, on_line: impl FnMut(&[u8])) -> Result<Finished, Outcome> {
+    fn finished(&mut self, mut command: Command, mut on_line: impl FnMut(&[u8])) -> Result<Finished, Outcome> {
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         self.runs += 1;
-        match self.children.run_within(&mut command, Ends::Newline, self.limit, on_line) {
+        // What is listed is there itself, so that there is one entry at least.
+        let mut answered = command.get_args().all(|arg| arg != "--list-only");
+        let finished = self.children.run_within(&mut command, Ends::Newline, self.limit, |line| {
+            answered |= rsync::listing::parse(line).is_some();
+            on_line(line);
+        });
+        match finished {
             Ok(_) if self.children.is_closed() => Err(Outcome::Stopped),
+            Ok(finished) if finished.status.success() && !answered => Err(outcome::unanswered()),
             Ok(finished) => Ok(finished),
             Err(NotRun::Closed) => Err(Outcome::Stopped),
             Err(NotRun::Limit) => {

@@ -13,7 +13,7 @@ use crate::history::retention::{Plan, Unit};
 use crate::metrics::Textfiles;
 use crate::metrics::history::{Disk, Known};
 use crate::mirror::Mirror;
-use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::json::{self, Object, PATH_HEX, with_path};
 use crate::report::summary::{FAILING, Summary};
 use crate::report::text::{self, count};
 use crate::rsync::outcome::{Failing, Outcome};
@@ -144,7 +144,7 @@ impl Report {
         decided.chain(foreign).map(move |(action, path, reason)| {
             if as_json {
                 let object = json!({ "type": "bucket", "mirror": mirror, "action": action, "reason": reason });
-                with_path(object, &path).to_string()
+                json::line(&with_path(object, &path))
             } else {
                 format!("{mirror}: {action} {}: {reason}", text::path(&path))
             }
@@ -179,7 +179,7 @@ impl Report {
     pub fn json(&self) -> String {
         let Summary { mirror, exit, why, tally, took, .. } = &self.summary;
         let [kept, removed, foreign] = self.counts();
-        json!({
+        json::line(&json!({
             "type": "mirror",
             "mirror": mirror,
             "exit": exit.code(),
@@ -192,7 +192,6 @@ impl Report {
             "rsync_runs": tally.runs,
             "seconds": took.as_secs_f64(),
             "failing": self.summary.failing_json(),
-        })
-        .to_string()
+        }))
     }
 }

@@ -60,10 +60,26 @@ pub fn with_path(mut object: Value, path: &Path) -> Value {
     object
 }
 
+/// An object as one line. What a terminal would obey, or what hides text on it, is written as JSON escapes it, so that the
+/// strings stay what they are.
+#[must_use]
+pub fn line(object: &Value) -> String {
+    let mut line = String::new();
+    for c in object.to_string().chars() {
+        if c.is_control() || text::is_deceptive(c) {
+            // All of them have numbers of four digits. Writing to a string cannot fail.
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
 /// One path that is or would be changed.
 #[must_use]
 pub fn item(mirror: &Mirror, change: Change, path: &Path) -> String {
-    with_path(json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word() }), path).to_string()
+    line(&with_path(json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word() }), path))
 }
 
 #[cfg(test)]
@@ -75,14 +91,21 @@ mod tests {
     proptest! {
         #[test]
         fn every_name_can_be_had_back(bytes in prop::collection::vec(1u8.., 1..20)) {
-            let line = with_path(json!({}), Path::new(OsStr::from_bytes(&bytes))).to_string();
+            let line = line(&with_path(json!({}), Path::new(OsStr::from_bytes(&bytes))));
             let object: Value = serde_json::from_str(&line).unwrap();
             let name = match object["path_hex"].as_str() {
                 None => object["path"].as_str().unwrap().as_bytes().to_vec(),
                 Some(digits) => (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect(),
             };
             prop_assert_eq!(name, bytes);
-            prop_assert!(!line.chars().any(|c| c < ' '));
+            prop_assert!(!line.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn no_character_of_a_name_reaches_the_terminal(name in "[\u{7f}-\u{a0}\u{200b}-\u{2069}\u{feff}a\\\"]{1,20}") {
+            let line = line(&json!({ "path": name }));
+            prop_assert!(!line.chars().any(|c| c.is_control() || text::is_deceptive(c)), "{line:?}");
+            prop_assert_eq!(&serde_json::from_str::<Value>(&line).unwrap()["path"], &json!(name));
         }
     }
 }

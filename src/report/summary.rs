@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
-use crate::report::json::{Object, with_path};
+use crate::report::json::{self, Object, with_path};
 use crate::report::text::{self, bytes, count};
 use crate::rsync::outcome::{Failing, Outcome};
 use crate::state::passes::{Ended, Reached};
@@ -185,7 +185,7 @@ impl Summary {
     /// One JSON object for programs.
     #[must_use]
     pub fn json(&self) -> String {
-        json!({
+        json::line(&json!({
             "type": "mirror",
             "mirror": self.mirror,
             "exit": self.exit.code(),
@@ -199,7 +199,6 @@ impl Summary {
             "rsync_runs": self.tally.runs,
             "seconds": self.took.as_secs_f64(),
             "failing": self.failing_json(),
-        })
-        .to_string()
+        }))
     }
 }

@@ -34,7 +34,7 @@ pub fn path(path: &Path) -> String {
 }
 
 /// Characters that reorder or hide what stands around them on a terminal.
-fn is_deceptive(c: char) -> bool {
+pub(super) fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 

@@ -1,6 +1,7 @@
 //! Brings back a file or a tree as it was: finds out what it was like, fetches each entry from where it is now, and puts
 //! the whole in its place at once.
 
+mod pinned;
 pub mod place;
 pub mod plan;
 pub mod timeline;
@@ -162,6 +163,10 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
     }
     // The mirror comes last: with its files come the attributes of their directories.
     for (origin, paths) in origins.into_iter().rev() {
+        // What an endpoint sends for the path of a directory is not to lead the next run out of here.
+        if let Some(link) = staging.in_the_way_of(paths.iter().copied()) {
+            return Err(uncalled(mirror, &link));
+        }
         let mut list = staging.file().map_err(failed)?;
         let unit = match origin {
             Origin::Bucket(unit) => Some(unit),
@@ -175,9 +180,8 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
             .session(|remote| remote.rsync(retrieval::fetch(mirror, list.path(), staging.path(), check), |_| ()));
         settled(mirror, outcome)?;
     }
-    if let Some(uncalled) = staging.uncalled_for(&found.entries) {
-        let why = format!("{mirror}: the endpoint sent what it was not asked for: {}", text::path(&uncalled));
-        return Err(Failure::new(Exit::Failed, why));
+    if let Some(path) = staging.uncalled_for(&found.entries) {
+        return Err(uncalled(mirror, &path));
     }
     let missing: Vec<&PathBuf> = found.entries.keys().filter(|path| !staging.has(path)).collect();
     match missing.first() {
@@ -188,6 +192,11 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
             Err(Failure::new(Exit::Partial, format!("{mirror}: {number} could not be fetched, {first} first")))
         }
     }
+}
+
+fn uncalled(mirror: &Mirror, path: &Path) -> Failure {
+    let why = format!("{mirror}: the endpoint sent what it was not asked for: {}", text::path(path));
+    Failure::new(Exit::Failed, why)
 }
 
 fn settled(mirror: &Mirror, outcome: Outcome) -> Result<(), Failure> {

@@ -1,18 +1,21 @@
 //! Where what was restored goes: never onto something that is there, unless that was asked for, and then what was there
 //! stays beside it.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{AtFlags, CWD, RenameFlags, renameat, renameat_with, statat};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 use walkdir::WalkDir;
 
+use super::pinned::{self, Pinned};
 use super::plan::Entry;
 use super::when::When;
 use crate::exit::{Exit, Failure};
@@ -91,11 +94,17 @@ fn with_suffix(original: &Path, word: &str, moment: When) -> PathBuf {
 }
 
 /// A directory on the same file system as the destination, in which everything is put together. It goes with its value.
+///
+/// All of it is reached by open directories: whoever may rename what is beside it could else have it written elsewhere.
 #[derive(Debug)]
 pub struct Staging {
     dir: TempDir,
+    /// The same, open.
+    pinned: Pinned,
     /// Within, where the entries of the source go.
-    root: PathBuf,
+    tree: Pinned,
+    /// Where the destination gets its name.
+    parent: OwnedFd,
 }
 
 impl Staging {
@@ -103,19 +112,34 @@ impl Staging {
     /// what is inside is being mirrored.
     ///
     /// # Errors
-    /// Those of making directories.
+    /// Those of making directories, and that somebody has put something in their place.
     pub fn new(source: &Path, destination: &Destination) -> io::Result<Staging> {
-        let parent =
-            destination.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent)?;
-        let device = fs::metadata(parent)?.dev();
-        let make = |place: &Path| tempfile::Builder::new().prefix(".sersync-restore-").tempdir_in(place);
-        let outside = source.parent().filter(|above| fs::metadata(above).is_ok_and(|meta| meta.dev() == device));
-        let dir = outside.and_then(|above| make(above).ok()).map_or_else(|| make(parent), Ok)?;
+        let above = destination.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = match above.strip_prefix(source) {
+            Ok(below) if destination.stays => pinned::below(source, below)?,
+            _ => {
+                fs::create_dir_all(above)?;
+                pinned::directory(above)?
+            }
+        };
+        let device = rustix::fs::fstat(&parent)?.st_dev;
+        let make_in = |place: &Path| {
+            let dir = tempfile::Builder::new()
+                .prefix(".sersync-restore-")
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir_in(place)?;
+            let pinned = Pinned::private(dir.path())?;
+            Ok((dir, pinned))
+        };
+        let is_there = |above: &Path| rustix::fs::stat(above).is_ok_and(|stat| stat.st_dev == device);
+        let outside = source.parent().filter(|above| is_there(above));
+        let made: Option<(TempDir, Pinned)> = outside.and_then(|above| make_in(above).ok());
+        let (dir, pinned) = made.map_or_else(|| make_in(&pinned::path(parent.as_fd())), io::Result::Ok)?;
         // Not the directory itself, whose mode keeps others out as long as it is not complete.
-        let root = dir.path().join("tree");
-        fs::create_dir(&root)?;
-        Ok(Staging { dir, root })
+        let tree = pinned.path().join("tree");
+        fs::create_dir(&tree)?;
+        let tree = Pinned::open(&tree)?;
+        Ok(Staging { dir, pinned, tree, parent })
     }
 
     /// A new file that goes with it.
@@ -123,31 +147,47 @@ impl Staging {
     /// # Errors
     /// Those of making a file.
     pub fn file(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::new_in(self.dir.path())
+        NamedTempFile::new_in(self.pinned.path())
     }
 
     /// Where the entries go.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.root
+        self.tree.path()
     }
 
-    /// What has arrived but is not among these entries, nor above one of them.
+    /// What has arrived but is not among these entries as what it is, nor a directory above one of them.
     #[must_use]
     pub fn uncalled_for(&self, entries: &BTreeMap<PathBuf, Entry>) -> Option<PathBuf> {
-        let all = WalkDir::new(&self.root).min_depth(1).into_iter().flatten();
-        let paths = all.filter_map(|entry| Some(entry.path().strip_prefix(&self.root).ok()?.to_owned()));
-        let is_above = |path: &Path| {
-            let mut after = entries.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
-            after.next().is_some_and(|(next, _)| next.starts_with(path))
+        let all = WalkDir::new(self.path()).min_depth(1).into_iter().flatten();
+        let is_meant = |path: &Path, is_directory: bool| {
+            if let Some(entry) = entries.get(path) {
+                return entry.directory == is_directory;
+            }
+            let mut after = entries.range::<Path, _>((Bound::Excluded(path), Bound::Unbounded));
+            is_directory && after.next().is_some_and(|(next, _)| next.starts_with(path))
         };
-        paths.into_iter().find(|path| !is_above(path))
+        all.filter_map(|entry| Some((entry.path().strip_prefix(self.path()).ok()?.to_owned(), entry.file_type())))
+            .find(|(path, kind)| !is_meant(path, kind.is_dir()))
+            .map(|(path, _)| path)
+    }
+
+    /// What has arrived where there has to be a directory for one of these paths, and is none: a link, by which the rest
+    /// would be written elsewhere.
+    #[must_use]
+    pub fn in_the_way_of<'a>(&self, paths: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
+        let above: BTreeSet<&Path> = paths.filter_map(Path::parent).flat_map(Path::ancestors).collect();
+        let is_other = |path: &&Path| {
+            fs::symlink_metadata(self.path().join(path)).is_ok_and(|meta| !meta.is_dir())
+                && !path.as_os_str().is_empty()
+        };
+        above.into_iter().find(is_other).map(Path::to_owned)
     }
 
     /// Whether an entry has arrived.
     #[must_use]
     pub fn has(&self, path: &Path) -> bool {
-        fs::symlink_metadata(self.root.join(path)).is_ok()
+        fs::symlink_metadata(self.path().join(path)).is_ok()
     }
 
     /// Puts one of its entries, or all of it, where it is to go.
@@ -162,24 +202,31 @@ impl Staging {
     }
 
     fn put_there(self, path: &Path, destination: &Destination) -> io::Result<()> {
-        let from = if path.as_os_str().is_empty() { self.root.clone() } else { self.root.join(path) };
-        let aside = destination.aside.as_ref().filter(|_| fs::symlink_metadata(&destination.path).is_ok());
-        if let Some(aside) = aside {
-            rename(&destination.path, aside)?;
+        let whole = path.as_os_str().is_empty();
+        let from = if whole { self.pinned.path().join("tree") } else { self.path().join(path) };
+        let name = |path: &'_ Path| path.file_name().map(OsStr::to_owned).ok_or(Errno::INVAL);
+        let to = name(&destination.path)?;
+        let aside = destination.aside.as_deref().filter(|_| is_there(&self.parent, &to)).map(name).transpose()?;
+        if let Some(aside) = &aside {
+            rename(&self.parent, &to, &self.parent, aside)?;
         }
-        if let Err(e) = rename(&from, &destination.path) {
-            aside.map_or(Ok(()), |aside| rename(aside, &destination.path))?;
+        if let Err(e) = rename(CWD, from.as_os_str(), &self.parent, &to) {
+            aside.map_or(Ok(()), |aside| rename(&self.parent, &aside, &self.parent, &to))?;
             return Err(e);
         }
         self.dir.close()
     }
 }
 
+fn is_there(dir: &OwnedFd, name: &OsStr) -> bool {
+    statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
 /// Renames, but never onto something.
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+fn rename(from: impl AsFd, old: &OsStr, to: &OwnedFd, new: &OsStr) -> io::Result<()> {
+    match renameat_with(&from, old, to, new, RenameFlags::NOREPLACE) {
         // Not every file system can see to that itself: EINVAL, says rename(2).
-        Err(Errno::INVAL) if fs::symlink_metadata(to).is_err() => fs::rename(from, to),
+        Err(Errno::INVAL) if !is_there(to, new) => Ok(renameat(&from, old, to, new)?),
         renamed => Ok(renamed?),
     }
 }

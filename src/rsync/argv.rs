@@ -205,8 +205,8 @@ pub(super) fn module(mirror: &Mirror) -> OsString {
     }
 }
 
-/// What every invocation begins with: a bare environment, and how the endpoint is reached.
-pub(super) fn begin(mirror: &Mirror) -> Command {
+/// rsync with a bare environment.
+pub(super) fn bare() -> Command {
     let mut command = Command::new("rsync");
     command.env_clear().env("LC_ALL", "C");
     for name in KEPT_ENVIRONMENT {
@@ -214,6 +214,12 @@ pub(super) fn begin(mirror: &Mirror) -> Command {
             command.env(name, value);
         }
     }
+    command
+}
+
+/// What every invocation begins with: a bare environment, and how the endpoint is reached.
+pub(super) fn begin(mirror: &Mirror) -> Command {
+    let mut command = bare();
     command.arg(format!("--timeout={}", mirror.rsync.timeout.as_secs().max(1)));
     if let Endpoint::Daemon { .. } = mirror.endpoint {
         // Nagle's algorithm and delayed acknowledgements cost a small session about 95 ms.

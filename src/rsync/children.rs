@@ -9,7 +9,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process, setrlimit, waitid,
+};
 
 use super::standstill::Watched;
 use super::unhurried::Unhurried;
@@ -133,6 +135,7 @@ impl Children {
     ) -> Result<Finished, NotRun> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         detach(command, Signal::KILL);
+        leave_no_core(command);
         let mut child = self.start(command)?;
         let pid = Pid::from_child(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -250,6 +253,19 @@ pub(crate) fn detach(command: &mut Command, when_orphaned: Signal) {
     }
 }
 
+/// An rsync that crashes leaves no image of its memory behind: the password is in it, and where it is run, the tree that is
+/// mirrored, it would be sent to every target.
+#[allow(unsafe_code, reason = "pre_exec has no safe form")]
+fn leave_no_core(command: &mut Command) {
+    // SAFETY: between fork and exec only async-signal-safe system calls are made, and nothing is allocated.
+    unsafe {
+        command.pre_exec(|| {
+            let none = Rlimit { current: Some(0), ..getrlimit(Resource::Core) };
+            setrlimit(Resource::Core, none).map_err(io::Error::from)
+        });
+    }
+}
+
 fn each_line(pipe: Option<impl Read>, ends: Ends, mut on_line: impl FnMut(&[u8])) -> io::Result<()> {
     let Some(pipe) = pipe else { return Ok(()) };
     let is_end = |byte: &u8| *byte == b'\n' || (ends == Ends::Return && *byte == b'\r');
@@ -314,6 +330,15 @@ mod tests {
         assert_eq!(finished.errors, [b"oops".to_vec()]);
         assert_eq!(lines.len(), 2);
         assert_eq!((lines[0].len() as u64, lines[1].as_slice()), (LONGEST_LINE, b"two".as_slice()));
+    }
+
+    #[test]
+    fn no_image_of_its_memory_is_left_by_one_that_crashes() {
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -S -c"]);
+        Children::default().run(&mut command, Ends::Newline, |line| lines.push(line.to_vec())).unwrap();
+        assert_eq!(lines, [b"0".to_vec()]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What `rsync --list-only` prints: one line for each entry. Pure. All of it comes from a remote host, names included.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use chrono::NaiveDateTime;
 
@@ -59,14 +59,22 @@ pub fn parse(line: &[u8]) -> Option<Entry> {
         _ => return None,
     };
     let is_entry = mode.len() == 10 && digits(size, b",.") && !name.is_empty();
-    (is_entry && digits(date, b"/-") && digits(time, b":")).then(|| {
-        let size = size.iter().filter(|byte| byte.is_ascii_digit());
-        let size = size.fold(0_u64, |sum, byte| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0')));
-        let moment = [date, b" ", time].concat();
-        let modified =
-            str::from_utf8(&moment).ok().and_then(|text| NaiveDateTime::parse_from_str(text, "%Y/%m/%d %H:%M:%S").ok());
-        Entry { kind, size, modified, path: unescape(name) }
-    })
+    (is_entry && digits(date, b"/-") && digits(time, b":"))
+        .then(|| {
+            let size = size.iter().filter(|byte| byte.is_ascii_digit());
+            let size = size.fold(0_u64, |sum, byte| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0')));
+            let moment = [date, b" ", time].concat();
+            let modified = str::from_utf8(&moment)
+                .ok()
+                .and_then(|text| NaiveDateTime::parse_from_str(text, "%Y/%m/%d %H:%M:%S").ok());
+            Entry { kind, size, modified, path: unescape(name) }
+        })
+        .filter(|entry| stays_within(&entry.path))
+}
+
+/// Whether a path is one below the directory that was asked for. No honest endpoint lists another one.
+fn stays_within(path: &Path) -> bool {
+    path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir))
 }
 
 /// What stands before the first space, and what after it.
@@ -90,6 +98,9 @@ mod tests {
             ("drwxr-xr-x          4,096 2026/11/25 09:09:05 odd\\#012name", Some((true, "odd\nname"))),
             ("drwxr-xr-x          4,096 2026/11/25 09:09:05 ", None),
             ("welcome to 1 host, 2 disks and 3 cats", None),
+            ("-rw-r--r--              4 2026/11/25 09:09:05 n/2026-01-01/100000/../../../../etc/shadow", None),
+            ("-rw-r--r--              4 2026/11/25 09:09:05 /etc/shadow", None),
+            ("-rw-r--r--              4 2026/11/25 09:09:05 ..", None),
             ("drwxr-xr-x", None),
             ("", None),
         ];

@@ -118,6 +118,14 @@ pub struct Ending<'a> {
 /// Why a path failed that the daemon neither takes nor shows nor deletes.
 pub const HIDDEN: &str = "the daemon refuses it: see `exclude` and `filter` in its rsyncd.conf";
 
+/// What it means when rsync counts a session as a success that was none: a daemon may end it before it begins
+/// (`@RSYNCD: EXIT`), and then the figures with which each run ends are missing.
+#[must_use]
+pub fn unanswered() -> Outcome {
+    let why = "the daemon ended the session before anything was done".to_owned();
+    Outcome::Transient(Trouble { exit: Exit::Unreachable, why })
+}
+
 /// Decides what it means.
 #[must_use]
 pub fn classify(mirror: &Mirror, ending: Ending<'_>) -> Outcome {

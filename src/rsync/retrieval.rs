@@ -78,8 +78,6 @@ pub fn fetch(mirror: &Mirror, list: &Path, to: &Path, check: SenderCheck) -> Com
         command.arg(format!("--bwlimit={}", (rate / 1024).max(1)));
     }
     command.arg(option("--files-from=", list.as_os_str())).arg("--").arg(module(mirror));
-    let mut to = to.as_os_str().to_owned();
-    to.push("/");
-    command.arg(to);
+    command.current_dir(to).arg("./");
     command
 }

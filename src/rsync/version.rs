@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -68,8 +68,8 @@ pub fn check() -> Result<Version, Failure> {
 
 /// What `rsync --version` prints, as far as one read goes; nothing when it takes too long.
 fn first_words() -> io::Result<Option<Vec<u8>>> {
-    let mut command = Command::new("rsync");
-    command.arg("--version").env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut command = super::argv::bare();
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;
     let Some(mut stdout) = child.stdout.take() else { return Ok(None) };
     let (tell, told) = mpsc::channel();

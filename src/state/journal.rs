@@ -44,7 +44,7 @@ impl Journal {
     /// Those of making a file in the state directory.
     pub fn begin(state: &StateDir, mirror: &Mirror, bucket: Bucket) -> io::Result<Journal> {
         let path = state.dir(&place(mirror, &bucket.start.format("%Y-%m-%d").to_string()))?.join(bucket.name());
-        let file = File::options().append(true).create(true).mode(0o600).open(&path);
+        let file = File::options().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path);
         let file = file.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())));
         Ok(Journal { file: file?, has_versions: false })
     }

@@ -226,6 +226,10 @@ fn open(state: &StateDir, mirror: &Mirror, kind: Kind) -> io::Result<File> {
 
 fn open_named(state: &StateDir, name: &str) -> io::Result<File> {
     let path: PathBuf = state.dir("locks")?.join(name);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let file = options
+        .open(&path)
+        .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("is no file")) });
     file.map_err(|e| io::Error::new(e.kind(), format!("lock file {}: {e}", path.display())))
 }

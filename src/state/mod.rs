@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::exit::{Exit, Failure};
+use crate::report::shell;
 
 /// An existing state directory that belongs to us.
 #[derive(Debug, Clone)]
@@ -77,8 +78,10 @@ impl StateDir {
     /// Those of making a directory.
     pub fn dir(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
-        make_private_dir(&path)
-            .map_err(|e| io::Error::new(e.kind(), format!("state directory {}: {e}", path.display())))?;
+        // What is within is ours alone, so a link was put there by somebody who once could.
+        let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+        let made = if is_link { Err(io::Error::other("is a symbolic link")) } else { make_private_dir(&path) };
+        made.map_err(|e| io::Error::new(e.kind(), format!("state directory {}: {e}", path.display())))?;
         Ok(path)
     }
 }
@@ -100,15 +103,22 @@ fn replace_by(path: &Path, bytes: &[u8], settle: impl FnOnce(&File) -> io::Resul
     file.persist(path).map(drop).map_err(|e| named(e.error))
 }
 
-/// Makes the directory and those above it, readable for the owner only, and refuses one that somebody else owns:
-/// another user must not be able to put files in the place of ours.
+/// Makes the directory and those above it, readable for the owner only, and refuses one that somebody else owns or may
+/// write to: another user must not be able to put files in the place of ours.
 fn make_private_dir(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let owner = fs::metadata(path)?.uid();
-    let me = rustix::process::geteuid().as_raw();
+    let meta = fs::metadata(path)?;
+    let (owner, me) = (meta.uid(), rustix::process::geteuid().as_raw());
     if owner != me && owner != 0 {
         return Err(io::Error::other(format!("belongs to user {owner}, not to this user ({me})")));
+    }
+    let mode = meta.mode() & 0o7777;
+    if mode & 0o002 != 0 {
+        let word = shell::path(path);
+        return Err(io::Error::other(format!(
+            "may be written to by everybody (mode {mode:o}); run `chmod 700 {word}`"
+        )));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::Scope;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use super::Reach;
@@ -132,7 +132,7 @@ pub fn census(reach: Reach<'_>, visit: &Visit<'_>) -> io::Result<Census> {
 /// # Errors
 /// When the root cannot be read.
 pub fn census_below(reach: Reach<'_>, below: &[PathBuf], visit: &Visit<'_>) -> io::Result<Census> {
-    let root = open(CWD, reach.root, OFlags::empty())?;
+    let root = rustix::fs::openat(CWD, reach.root, DIRECTORY, Mode::empty())?;
     let device = rustix::fs::fstat(&root)?.st_dev;
     let walk = Walk { reach, root, visit, census: Mutex::default() };
     walk.lock().directories.extend(below.iter().map(|path| Directory::new(0, path.as_os_str())));
@@ -190,9 +190,8 @@ impl<'a> Walk<'a> {
 
     /// Reads a directory, unless it is out of reach.
     fn read(&self, path: &Path, found: &mut Found) -> Result<(), Errno> {
-        let no_follow = if path.as_os_str().is_empty() { OFlags::empty() } else { OFlags::NOFOLLOW };
         let name = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let dir = open(&self.root, name, no_follow)?;
+        let dir = open_below(&self.root, name)?;
         found.device = rustix::fs::fstat(&dir)?.st_dev;
         if self.reach.is_elsewhere(found.device) {
             return Ok(());
@@ -241,8 +240,18 @@ struct Found {
     names: Vec<OsString>,
 }
 
-fn open(above: impl AsFd, path: &Path, more: OFlags) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(above, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more, Mode::empty())
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Opens a directory of the tree, and follows no link on the way, also when one has just taken the place of a directory.
+fn open_below(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    match openat2(root, path, DIRECTORY, Mode::empty(), resolve) {
+        // Kernels before 5.6, and filters of system calls that do not know it: there only the last name is no link.
+        Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(root, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()),
+        // A link in the place of a directory is no directory.
+        Err(Errno::LOOP) => Err(Errno::NOTDIR),
+        opened => opened,
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::sample::Sample;
 use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
-use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::json::{self, Object, PATH_HEX, with_path};
 use crate::report::summary::{FAILING, Summary};
 use crate::report::text;
 use crate::rsync::outcome::Outcome;
@@ -103,7 +103,7 @@ impl Report {
         self.differences.iter().flat_map(Differences::iter).map(move |(path, difference)| {
             let (mirror, word) = (&self.summary.mirror, difference.word());
             if as_json {
-                with_path(json!({ "type": "difference", "mirror": mirror, "difference": word }), path).to_string()
+                json::line(&with_path(json!({ "type": "difference", "mirror": mirror, "difference": word }), path))
             } else {
                 format!("{mirror}: {word} {}", text::path(path))
             }
@@ -152,6 +152,6 @@ impl Report {
         for difference in Difference::ALL {
             object[difference.word()] = Value::from(self.count(difference));
         }
-        object.to_string()
+        json::line(&object)
     }
 }

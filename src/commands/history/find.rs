@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::history::pattern::Pattern;
 use crate::history::remote::Remote;
 use crate::history::retention::Unit;
-use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::json::{self, Object, PATH_HEX, with_path};
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes};
 use crate::rsync::listing::Kind;
@@ -134,5 +134,5 @@ fn object(version: &Version, unit: Unit, mirror: &str) -> String {
         "size": version.size,
         "kind": word(version.kind),
     });
-    with_path(object, &version.path).to_string()
+    json::line(&with_path(object, &version.path))
 }

@@ -14,7 +14,7 @@ use crate::commands::setup;
 use crate::exit::Exit;
 use crate::history::remote::Remote;
 use crate::history::retention::{self, Unit};
-use crate::report::json::{Object, PATH_HEX, with_path};
+use crate::report::json::{self, Object, PATH_HEX, with_path};
 use crate::report::summary::Summary;
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes, count};
@@ -127,6 +127,6 @@ fn objects(mirror: &str, history: &History, now: &DateTime<Local>) -> impl Itera
             object["files"] = json!(content.files);
             object["bytes"] = json!(content.bytes);
         }
-        with_path(object, Path::new(&unit.to_string())).to_string()
+        json::line(&with_path(object, Path::new(&unit.to_string())))
     })
 }

@@ -66,7 +66,7 @@ fn object(record: &Record<'_>) -> String {
     fields.0.insert("message".to_owned(), json!(record.args().to_string()));
     // None of the fields fails.
     let _ = record.key_values().visit(&mut fields);
-    serde_json::Value::Object(fields.0).to_string()
+    crate::report::json::line(&serde_json::Value::Object(fields.0))
 }
 
 /// The fields of a message that programs would otherwise have to take out of its text.
