@@ -229,7 +229,7 @@ mod tests {
 
     fn any_server(place: &Place) -> impl Strategy<Value = Server> + use<> {
         let daemon = matches!(place, Place::Daemon { .. });
-        let allowed = prop::collection::vec("[0-9a-f.:]{1,9}|[1-9]{1,2}(\\.[1-9]{1,2}){3}/[0-9]", 0..3);
+        let allowed = prop::collection::vec("[0-9a-f:]{1,9}|[1-9]{1,2}(\\.[1-9]{1,2}){3}(/[0-9])?", 0..3);
         let name = || prop::option::of("[a-z0-9][a-z0-9_.-]{0,5}");
         // Fewer characters can stand in rsyncd.conf than in a path.
         let path = prop::option::of("(/[a-zé \"#=]{1,8}[a-z]){1,3}".prop_map(PathBuf::from));

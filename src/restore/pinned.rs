@@ -92,6 +92,7 @@ mod tests {
     fn a_directory_that_others_can_get_at_is_not_ours() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
         assert!(Pinned::private(dir.path()).is_ok());
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         assert!(Pinned::private(dir.path()).is_err());

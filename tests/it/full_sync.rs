@@ -556,7 +556,7 @@ fn a_list_that_cannot_be_written_is_said_once() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_written_is_not_taken_for_the_mirror() {
+fn what_is_wrong_with_the_state_directory_is_not_taken_for_the_mirror() {
     let place = Place::new();
     fs::write(place.source().join("f"), "f").unwrap();
     let (target, state) = (place.dir.path().join("target"), place.dir.path().join("state"));
@@ -570,7 +570,7 @@ fn a_state_directory_that_cannot_be_written_is_not_taken_for_the_mirror() {
         fs::remove_file(lock.path()).unwrap();
         symlink("/dev/full", lock.path()).unwrap();
     }
-    pass().code(1).stderr_has("in the state directory cannot be written");
+    pass().code(1).stderr_has("lock file ");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn known(version: &Version) -> Finding {
             CHECK,
             Grade::Hint,
             found,
-            update("3.5.0, if your distribution has not mended this one"),
+            format!("{}, if your distribution has not mended this one", update("3.5.0")),
         );
     }
     Finding::ok(CHECK, found)

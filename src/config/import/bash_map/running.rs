@@ -67,6 +67,9 @@ pub(super) fn passes(settings: &mut Settings<'_>, draft: &mut Draft) {
     }
     let timeout = settings.take("full_rsync_timeout", |text| {
         let hours = span(text, 3_600_000).map_err(|why| format!("not a number of hours: {why}"))?;
+        if hours.subsec_nanos() != 0 {
+            return Err("not a whole number of seconds".to_owned());
+        }
         positive(hours, "it meant no limit at all, and a pass that hangs would block those after it")
     });
     if let Some(timeout) = timeout {
