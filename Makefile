@@ -36,7 +36,7 @@ soak: ## Random storms with faults for MINUTES=10, until one fails: tests/TRUST.
 
 bench: ## Install what is missing and measure: benches/RESULTS.md (BENCH_RUNS=5, BENCH_SCALE=1)
 	@scripts/install-deps.sh bench
-	@$(CARGO) bench --locked --bench full_sync --bench watch
+	@$(CARGO) bench --locked --bench full_sync --bench watch --bench limits
 
 build: ## Build the program: target/release/sersync
 	$(CARGO) build --release --locked
@@ -60,7 +60,9 @@ install: ## Install the program, manual, completions and units (DESTDIR=, PREFIX
 	$(INSTALL) -D -m 644 completions/sersync.fish $(share)/fish/vendor_completions.d/sersync.fish
 	$(INSTALL) -D -m 644 src/config/example.toml $(share)/doc/sersync/examples/sersync.toml
 	$(INSTALL) -m 644 packaging/examples/* $(share)/doc/sersync/examples/
-	$(INSTALL) -D -m 644 packaging/cron/sersync $(share)/doc/sersync/examples/cron.d/sersync
+	$(INSTALL) -d $(share)/doc/sersync/examples/cron.d
+	@sed 's|/usr/bin/sersync|$(PREFIX)/bin/sersync|' packaging/cron/sersync >$(share)/doc/sersync/examples/cron.d/sersync
+	@chmod 644 $(share)/doc/sersync/examples/cron.d/sersync
 	$(INSTALL) -d $(units)
 	@for unit in packaging/systemd/*; do \
 	    sed 's|/usr/bin/sersync|$(PREFIX)/bin/sersync|' "$$unit" >$(units)/"$${unit##*/}" || exit 1; \

@@ -37,9 +37,6 @@ _sersync() {
             sersync,gen-schedule)
                 cmd="sersync__subcmd__gen__subcmd__schedule"
                 ;;
-            sersync,generate)
-                cmd="sersync__subcmd__generate"
-                ;;
             sersync,help)
                 cmd="sersync__subcmd__help"
                 ;;
@@ -112,9 +109,6 @@ _sersync() {
             sersync__subcmd__help,gen-schedule)
                 cmd="sersync__subcmd__help__subcmd__gen__subcmd__schedule"
                 ;;
-            sersync__subcmd__help,generate)
-                cmd="sersync__subcmd__help__subcmd__generate"
-                ;;
             sersync__subcmd__help,help)
                 cmd="sersync__subcmd__help__subcmd__help"
                 ;;
@@ -179,7 +173,7 @@ _sersync() {
 
     case "${cmd}" in
         sersync)
-            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore status history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
+            opts="-c -v -q -h -V --config --state-dir --verbose --quiet --help --version full-sync verify watch prune-history restore status history gen-rsyncd-conf check-target check-kernel gen-schedule config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -682,34 +676,8 @@ _sersync() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        sersync__subcmd__generate)
-            opts="-c -v -q -h --config --state-dir --verbose --quiet --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --state-dir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         sersync__subcmd__help)
-            opts="full-sync verify watch prune-history restore status history gen-rsyncd-conf check-target check-kernel gen-schedule config completions generate help"
+            opts="full-sync verify watch prune-history restore status history gen-rsyncd-conf check-target check-kernel gen-schedule config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -863,20 +831,6 @@ _sersync() {
             return 0
             ;;
         sersync__subcmd__help__subcmd__gen__subcmd__schedule)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        sersync__subcmd__help__subcmd__generate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

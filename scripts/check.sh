@@ -6,6 +6,7 @@
 set -eu
 
 cd "$(dirname -- "$0")/.."
+. scripts/session.sh
 
 case ${1-} in
 lint | all) what=$1 ;;
@@ -19,29 +20,10 @@ tmp=
 tee=
 running=
 
-# The processes of the tests' session that have not ended. The name in brackets may hold anything.
-members() {
-    sed -n "s/^\([0-9][0-9]*\) (.*) [^Z] [0-9-]* [0-9-]* $running .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || :
-}
-
-# Ends the tests and the daemons and programs that they have started. The daemons have process groups of their own, so it
-# goes by the session, and the first process is named for the moment before it has one. Programs that want to end in good
-# order end at once when they are told again.
+# Ends the tests and what they have started.
 end_tests() {
     [ -z "$tee" ] || kill -TERM "$tee" 2>/dev/null || :
-    [ -n "$running" ] || return 0
-    kill -TERM "$running" 2>/dev/null || :
-    tries=0
-    while [ $tries -lt 50 ]; do
-        left=$(members)
-        [ -n "$left" ] || return 0
-        # shellcheck disable=SC2086 # Numbers, a word each.
-        kill -TERM $left 2>/dev/null || :
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-    # shellcheck disable=SC2086 # As above.
-    kill -KILL $left 2>/dev/null || :
+    [ -z "$running" ] || end_session "$running"
 }
 
 clean_up() {
@@ -107,6 +89,9 @@ tests() {
     # keyboard, which the tests shall not inherit: env undoes it where it can.
     set -- env
     ! env --default-signal=INT,QUIT true 2>/dev/null || set -- env --default-signal=INT,QUIT
+    # Most tests wait for somebody most of the time: with as many threads as processors these idle for two thirds of it.
+    : "${RUST_TEST_THREADS:=$((2 * $(nproc)))}"
+    export RUST_TEST_THREADS
     TMPDIR="$tmp/tmp" setsid "$@" cargo test --locked --no-fail-fast >"$tmp/output" 2>&1 </dev/null &
     running=$!
     code=0

@@ -96,6 +96,7 @@ rsync rsync rsync
 python3 python3,python3-yaml python3,python3-pyyaml
 "
 
+[ $# -le 1 ] || fail "one of them at a time, not '$*'"
 case ${1-} in
 demo) needs=$demo_needs ;;
 test) needs=$test_needs ;;

@@ -6,7 +6,8 @@ set -eu
 cd "$(dirname -- "$0")/.."
 
 deb_version=3.8.0
-rpm_version=0.21.1
+# 0.21 cannot pack directories: it looks for a file without a name.
+rpm_version=0.20.0
 musl=x86_64-unknown-linux-musl
 
 target=${CARGO_TARGET_DIR:-${CARGO_BUILD_TARGET_DIR:-target}}

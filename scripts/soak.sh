@@ -5,6 +5,7 @@
 set -eu
 
 cd "$(dirname -- "$0")/.."
+. scripts/session.sh
 
 minutes=${1-}
 case $minutes in
@@ -17,9 +18,14 @@ esac
 tmp=$(mktemp -d)
 running=
 clean_up() {
-    # shellcheck disable=SC2086 # Numbers, a word each.
-    [ -z "$running" ] || kill -TERM $running 2>/dev/null || :
+    for session in $running; do
+        end_session "$session"
+    done
     wait
+    # The deepest ones first.
+    sed -n "s|^[^ ]* \\($tmp/[^ ]*\\) .*|\\1|p" /proc/mounts | sort -r | while read -r mounted; do
+        umount -l "$mounted"
+    done
     rm -rf "$tmp" 2>/dev/null || { sleep 1 && rm -rf "$tmp"; }
 }
 trap clean_up EXIT
@@ -38,13 +44,13 @@ rows=$tmp/rows
 mkdir -m 755 "$tmp/tmp"
 chmod 755 "$tmp"
 
-# storm SOURCE TEST SECONDS: runs one in the background.
+# storm SOURCE TEST SECONDS: runs one in the background, in a session of its own.
 storm() {
     seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
     echo "$seed" >"$tmp/seed-$1"
     printf '%s  %s, seed %s, %s s\n' "$(date +%H:%M:%S)" "$1::$2" "$seed" "$3"
     TMPDIR=$tmp/tmp SERSYNC_TRUST=$rows SERSYNC_STORM_SEED=$seed SERSYNC_STORM_SECONDS=$3 \
-        nice "$tests" --exact "storm::$1::$2" --nocapture >"$tmp/log-$1" 2>&1 &
+        setsid nice "$tests" --exact "storm::$1::$2" --nocapture >"$tmp/log-$1" 2>&1 &
     last=$!
     running="$running $last"
 }

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// How long to leave an endpoint alone after a session was cut off. The daemon's receiver works through what is in its
+/// socket before it sees the end: it can still put an older version of a file in its place, and removing its temporary
+/// file changes the time of a directory.
+pub const SETTLE: Duration = Duration::from_secs(3);
+
 /// The waits of one series of failures.
 #[derive(Debug, Clone)]
 pub struct Backoff {
@@ -31,6 +36,38 @@ impl Backoff {
     }
 }
 
+/// The waits for a connection of a daemon that has none free: only a few, since it frees one as soon as a process of it has
+/// ended, a moment after the client.
+#[derive(Debug)]
+pub struct WaitsForAConnection {
+    backoff: Backoff,
+    left: u32,
+}
+
+impl WaitsForAConnection {
+    /// None was made yet.
+    #[must_use]
+    pub fn new() -> Self {
+        WaitsForAConnection { backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(2)), left: 6 }
+    }
+}
+
+impl Default for WaitsForAConnection {
+    fn default() -> Self {
+        WaitsForAConnection::new()
+    }
+}
+
+impl Iterator for WaitsForAConnection {
+    type Item = Duration;
+
+    /// The wait before the next attempt; nothing when there were enough.
+    fn next(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.backoff.after_failure())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +82,12 @@ mod tests {
         (0..100).for_each(|_| assert!(backoff.after_failure() <= Duration::from_secs(60)));
         backoff.reset();
         assert!(backoff.after_failure() <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_connection_is_waited_for_a_few_times() {
+        let waits: Vec<Duration> = WaitsForAConnection::new().collect();
+        assert_eq!(waits.len(), 6);
+        assert!(waits.iter().sum::<Duration>() < Duration::from_secs(6));
     }
 }

@@ -31,7 +31,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every code with its meaning, in the order in which help and manual list them.
-    pub const TABLE: [(Exit, &'static str); 9] = [
+    pub const TABLE: &'static [(Exit, &'static str)] = &[
         (Exit::Done, "all done"),
         (Exit::Failed, "failed"),
         (Exit::Usage, "the command line was not understood"),

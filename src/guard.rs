@@ -6,10 +6,13 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 
+use crate::bucket::HISTORY_DIR;
 use crate::config::settings::{MaxDelete, Source};
+use crate::exclude::Is;
 use crate::exit::{Exit, Failure};
-use crate::history::bucket::HISTORY_DIR;
 use crate::mirror::{Endpoint, Mirror};
+use crate::mountinfo;
+use crate::report::text;
 
 /// What the operator vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,14 @@ pub enum EmptySource {
     Refused,
     /// `--allow-empty`: the source is empty on purpose, and so shall be the mirror.
     Allowed,
+}
+
+impl EmptySource {
+    /// As `--allow-empty` has it.
+    #[must_use]
+    pub fn of(allow_empty: bool) -> EmptySource {
+        if allow_empty { EmptySource::Allowed } else { EmptySource::Refused }
+    }
 }
 
 /// Checks that a local mirror does not lie inside its own source, nor the source inside the mirror or its history, whatever
@@ -40,7 +51,7 @@ pub fn check_apart(mirror: &Mirror) -> Result<(), Failure> {
     for place in places {
         let place = place.canonicalize().unwrap_or(place);
         if let Ok(inside) = place.strip_prefix(&source)
-            && !mirror.excludes.excludes(inside, true)
+            && !mirror.excludes.excludes_within(inside, Is::Directory)
         {
             return Err(refused("it lies inside its own source, and would mirror itself"));
         }
@@ -56,8 +67,8 @@ pub fn check_mounted(source: &Source, was_mounted: bool) -> Result<(), Failure> 
     if !was_mounted || is_mounted(&source.path) {
         return Ok(());
     }
-    let why = "was a mount point at the last good pass and is none now; is it mounted? If it is meant: full-sync --force-delete";
-    Err(Failure::new(Exit::Refused, format!("source `{}` ({}): {why}", source.name, source.path.display())))
+    let why = "was a mount point at the last good pass and is none now; is it mounted? if it is meant: full-sync --force-delete";
+    Err(Failure::new(Exit::Refused, format!("source `{}` ({}): {why}", source.name, text::path(&source.path))))
 }
 
 /// Whether there is nothing in the source. One that cannot be read is not empty.
@@ -106,7 +117,7 @@ pub fn check_shrunk(max: MaxDelete, at_last_pass: u64, now: u64) -> Result<(), F
     }
     let why = format!(
         "the source has {now} entries, and had {at_last_pass} at the last good pass; {gone} fewer are more than \
-         `max-delete` ({max}) lets a pass delete, so nothing was done. If it is meant: --force-delete"
+         `max-delete` ({max}) lets a pass delete, so nothing was done; if it is meant: --force-delete"
     );
     Err(Failure::new(Exit::Refused, why))
 }
@@ -118,8 +129,8 @@ pub fn check_shrunk(max: MaxDelete, at_last_pass: u64, now: u64) -> Result<(), F
 fn check_marker(source: &Source) -> Result<(), Failure> {
     let Some(marker) = &source.marker else { return Ok(()) };
     fs::symlink_metadata(source.path.join(marker)).map(drop).map_err(|e| {
-        let why = format!("its marker `{}` is not there ({e}); is it mounted?", marker.display());
-        Failure::new(Exit::Refused, format!("source `{}` ({}): {why}", source.name, source.path.display()))
+        let why = format!("its marker `{}` is not there ({e}); is it mounted?", text::path(marker));
+        Failure::new(Exit::Refused, format!("source `{}` ({}): {why}", source.name, text::path(&source.path)))
     })
 }
 
@@ -128,8 +139,8 @@ fn check_marker(source: &Source) -> Result<(), Failure> {
 /// # Errors
 /// [`Exit::Unreachable`] for a root that is missing or cannot be read, [`Exit::Refused`] for one that looks unmounted.
 pub fn check_source(source: &Source, empty: EmptySource) -> Result<(), Failure> {
-    let at = || format!("source `{}` ({})", source.name, source.path.display());
-    let unreachable = |why: &str| Failure::new(Exit::Unreachable, format!("{}: {why}", at()));
+    let at = || format!("source `{}` ({})", source.name, text::path(&source.path));
+    let unreachable = |why: &str| Failure::new(Exit::Unreachable, format!("{}: {why}{}", at(), hidden(source)));
     match fs::metadata(&source.path) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => return Err(unreachable("is not a directory")),
@@ -140,6 +151,18 @@ pub fn check_source(source: &Source, empty: EmptySource) -> Result<(), Failure> 
     check_content(source, empty)
 }
 
+/// What to do about a source that is there, but not for this process: the sandboxes of units have places of their own.
+fn hidden(source: &Source) -> String {
+    let table = fs::read(mountinfo::TABLE).unwrap_or_default();
+    mountinfo::hidden_by(&table, &source.path).map_or_else(String::new, |(point, setting)| {
+        format!(
+            "; the sandbox of the unit hides what is in {}: `systemctl edit` the unit, with `{setting}` in [Service], or \
+             keep the source elsewhere",
+            point.display()
+        )
+    })
+}
+
 /// Checks that the source has its marker and is not empty.
 ///
 /// # Errors
@@ -147,10 +170,11 @@ pub fn check_source(source: &Source, empty: EmptySource) -> Result<(), Failure> 
 pub fn check_content(source: &Source, empty: EmptySource) -> Result<(), Failure> {
     check_marker(source)?;
     if empty == EmptySource::Refused && is_empty(source) {
-        let why = "is empty, so mirroring it would delete everything; is it mounted? If it is meant: --allow-empty";
+        let why = "is empty, so mirroring it would delete everything; is it mounted? if it is meant: --allow-empty";
+        let hidden = hidden(source);
         return Err(Failure::new(
             Exit::Refused,
-            format!("source `{}` ({}): {why}", source.name, source.path.display()),
+            format!("source `{}` ({}): {why}{hidden}", source.name, text::path(&source.path)),
         ));
     }
     Ok(())

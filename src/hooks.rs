@@ -5,12 +5,14 @@
 //! and SIGKILL when that did not help.
 
 mod output;
+mod purpose;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use log::{error, info};
@@ -18,10 +20,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::config::settings::Source;
 use crate::config::units::Span;
-use crate::exit::Exit;
+use crate::mutex::lock;
 use crate::report::text;
 use crate::rsync::children::{describe, detach};
 use output::Output;
+pub use purpose::{Over, Purpose};
 
 /// The variables that a hook sees of the environment of this program: what a script needs to find its way.
 const KEPT_ENVIRONMENT: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
@@ -30,69 +33,18 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often it is looked whether a hook has ended or has to.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What a hook is run for.
-#[derive(Debug, Clone, Copy)]
-pub enum Moment {
-    /// Before anything is done with the source.
-    Before,
-    /// When all its mirrors are done, with what they come to.
-    After(Exit),
-    /// When there is something to tell about a mirror, by the key of the hook.
-    Notice(&'static str),
-}
-
-impl Moment {
-    /// The name of its key in the configuration.
-    fn key(self) -> &'static str {
-        match self {
-            Moment::Before => "before",
-            Moment::After(_) => "after",
-            Moment::Notice(key) => key,
-        }
-    }
-
-    /// During what it is run.
-    fn work(self) -> &'static str {
-        match self {
-            Moment::Before | Moment::After(_) => "the pass",
-            Moment::Notice(_) => "sersync",
-        }
-    }
-
-    /// The key that limits its time.
-    fn limit(self) -> &'static str {
-        match self {
-            Moment::Before | Moment::After(_) => "hook-timeout",
-            Moment::Notice(_) => "timeout` in `[notify]",
-        }
-    }
-}
-
 /// Whom a hook is about.
 #[derive(Debug, Clone, Copy)]
-struct About<'a> {
-    name: &'a str,
-    /// What that is the name of.
-    kind: &'static str,
+enum About<'a> {
+    Source(&'a str),
+    Mirror(&'a str),
 }
 
-/// Which hooks have no time any more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Over {
-    /// None.
-    #[default]
-    Nothing,
-    /// Those before a source: no source is begun any more. Those after one clean up, and still run.
-    Beginnings,
-    /// All of them: this program is told to end.
-    Everything,
-}
-
-impl Over {
-    fn includes(self, moment: Moment) -> bool {
-        match moment {
-            Moment::Before => self >= Over::Beginnings,
-            Moment::After(_) | Moment::Notice(_) => self >= Over::Everything,
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            About::Source(name) => write!(f, "source `{name}`"),
+            About::Mirror(name) => f.write_str(name),
         }
     }
 }
@@ -116,16 +68,15 @@ impl Hooks {
     ///
     /// # Errors
     /// One line with the hook, its source and how it ended, unless that was with 0.
-    pub fn run(&self, moment: Moment, argv: &[String], source: &Source, timeout: Duration) -> Result<(), String> {
+    pub fn run(&self, purpose: Purpose, argv: &[String], source: &Source, timeout: Duration) -> Result<(), String> {
         let mut variables = vec![
             ("SERSYNC_SOURCE", OsString::from(&source.name)),
             ("SERSYNC_PATH", source.path.clone().into_os_string()),
         ];
-        if let Moment::After(exit) = moment {
+        if let Purpose::After(exit) = purpose {
             variables.push(("SERSYNC_EXIT", exit.code().to_string().into()));
         }
-        let about = About { name: &source.name, kind: "source" };
-        self.run_about(moment, argv, about, variables, timeout)
+        self.run_about(purpose, argv, About::Source(&source.name), variables, timeout)
     }
 
     /// Tells something about a mirror, by the hook with this key.
@@ -140,25 +91,25 @@ impl Hooks {
         variables: Vec<(&'static str, OsString)>,
         timeout: Duration,
     ) -> Result<(), String> {
-        self.run_about(Moment::Notice(key), argv, About { name: mirror, kind: "mirror" }, variables, timeout)
+        self.run_about(Purpose::Notice(key), argv, About::Mirror(mirror), variables, timeout)
     }
 
     fn run_about(
         &self,
-        moment: Moment,
+        purpose: Purpose,
         argv: &[String],
         about: About<'_>,
         variables: Vec<(&'static str, OsString)>,
         timeout: Duration,
     ) -> Result<(), String> {
         let Some(program) = argv.first() else { return Ok(()) };
-        let (key, About { name, kind }) = (moment.key(), about);
+        let key = purpose.key();
         let shown = text::escaped(program.as_bytes());
-        info!("{name}: running the `{key}` hook {shown}");
+        info!("{about}: running the `{key}` hook {shown}");
         let begun = Instant::now();
-        self.run_command(moment, &mut command(argv, variables), timeout, &format!("{name}: {key}"))
-            .map_err(|how| format!("the `{key}` hook {shown} of {kind} `{name}` {how}"))?;
-        info!("{name}: the `{key}` hook is done after {:.1} s", begun.elapsed().as_secs_f64());
+        self.run_command(purpose, &mut command(argv, variables), timeout, &format!("{about}: {key}"))
+            .map_err(|how| format!("the `{key}` hook {shown} of {about} {how}"))?;
+        info!("{about}: the `{key}` hook is done after {:.1} s", begun.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -181,12 +132,12 @@ impl Hooks {
     /// Runs it; the error is how it ended.
     fn run_command(
         &self,
-        moment: Moment,
+        purpose: Purpose,
         command: &mut Command,
         timeout: Duration,
         prefix: &str,
     ) -> Result<(), String> {
-        let mut child = self.start(moment, command)?;
+        let mut child = self.start(purpose, command)?;
         let group = Pid::from_child(&child);
         let begun = Instant::now();
         let mut output = Output::new(&mut child, |line| info!("{prefix}: {line}"));
@@ -197,10 +148,14 @@ impl Hooks {
             match &ending {
                 None if exited => break,
                 None => {
-                    let why = if self.lock().over.includes(moment) {
-                        Some(format!("was ended, because {} is", moment.work()))
+                    let why = if self.lock().over.includes(purpose) {
+                        Some(format!("was ended, because {} is", purpose.work()))
                     } else if begun.elapsed() >= timeout {
-                        Some(format!("was ended, because it took longer than `{}` ({})", moment.limit(), Span(timeout)))
+                        Some(format!(
+                            "was ended, because it took longer than `{}` ({})",
+                            purpose.limit(),
+                            Span(timeout)
+                        ))
                     } else {
                         None
                     };
@@ -233,11 +188,11 @@ impl Hooks {
         Err(how)
     }
 
-    fn start(&self, moment: Moment, command: &mut Command) -> Result<Child, String> {
+    fn start(&self, purpose: Purpose, command: &mut Command) -> Result<Child, String> {
         // Started under the lock, so that none slips through while the others are being ended.
         let mut running = self.lock();
-        if running.over.includes(moment) {
-            return Err(format!("was not run, because {} was ended", moment.work()));
+        if running.over.includes(purpose) {
+            return Err(format!("was not run, because {} was ended", purpose.work()));
         }
         let child = command.spawn().map_err(|e| format!("cannot be started: {e}"))?;
         running.groups.insert(Pid::from_child(&child));
@@ -251,7 +206,7 @@ impl Hooks {
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 
@@ -282,50 +237,4 @@ fn has_exited(process: Pid) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source() -> Source {
-        Source {
-            name: "n".into(),
-            path: "/p".into(),
-            targets: vec![],
-            exclude: vec![],
-            watch_exclude: vec![],
-            marker: None,
-            one_file_system: true,
-        }
-    }
-
-    fn run(hooks: &Hooks, moment: Moment, argv: &[&str]) -> Result<(), String> {
-        let argv: Vec<String> = argv.iter().map(ToString::to_string).collect();
-        hooks.run(moment, &argv, &source(), Duration::from_secs(600))
-    }
-
-    #[test]
-    fn an_empty_list_is_no_hook() {
-        assert_eq!(run(&Hooks::default(), Moment::Before, &[]), Ok(()));
-    }
-
-    #[test]
-    fn each_end_has_its_words() {
-        let hooks = Hooks::default();
-        let ended = |argv: &[&str]| run(&hooks, Moment::Before, argv).unwrap_err();
-        assert_eq!(
-            ended(&["/nowhere/x\n"]),
-            "the `before` hook /nowhere/x\\n of source `n` cannot be started: No such file or directory (os error 2)"
-        );
-        assert!(ended(&["/bin/sh", "-c", "exit 7"]).ends_with(" exited with 7"));
-        assert!(ended(&["/bin/sh", "-c", "kill -9 $$"]).ends_with(" was killed by signal 9"));
-    }
-
-    #[test]
-    fn a_pass_that_is_over_begins_nothing_but_cleans_up() {
-        let hooks = Hooks::default();
-        hooks.stop(Over::Beginnings);
-        assert!(run(&hooks, Moment::Before, &["/bin/true"]).unwrap_err().contains("was not run"));
-        assert_eq!(run(&hooks, Moment::After(Exit::Partial), &["/bin/true"]), Ok(()));
-        hooks.stop(Over::Everything);
-        assert!(run(&hooks, Moment::After(Exit::Partial), &["/bin/true"]).is_err());
-    }
-}
+mod tests;

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    sersync::commands::run(&sersync::cli::Cli::parse())
+    sersync::commands::run(&sersync::commands::Cli::parse())
 }

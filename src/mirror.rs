@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::settings::{Host, Place, Rsync, Settings, Source};
+use crate::exclude::Excludes;
 use crate::exit::{Exit, Failure};
 use crate::hash::fnv1a;
-use crate::tree::exclude::Excludes;
+use crate::report::text;
 
 /// Where one copy goes: one host of one target, or a local directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +48,11 @@ impl Mirror {
             let known: Vec<&str> = settings.sources.keys().map(String::as_str).collect();
             return Err(Failure::new(
                 Exit::Usage,
-                format!("there is no source `{unknown}` in the configuration; known are: {}", known.join(", ")),
+                format!(
+                    "there is no source `{}` in the configuration; known are: {}",
+                    text::escaped(unknown.as_bytes()),
+                    known.join(", ")
+                ),
             ));
         }
         let mut mirrors = Vec::new();
@@ -135,7 +140,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Daemon { host, module } => write!(f, "{host}/{module}"),
-            Endpoint::Directory(path) => write!(f, "{}", path.display()),
+            Endpoint::Directory(path) => f.write_str(&text::path(path)),
         }
     }
 }

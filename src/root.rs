@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, CWD, Mode, OFlags};
 
-use crate::events::Identity;
+/// Device and inode number of a directory. They tell one directory from another while a process lives, not longer.
+pub type Identity = (u64, u64);
 
 /// An open root.
 #[derive(Debug)]

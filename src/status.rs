@@ -1,11 +1,13 @@
 //! How a mirror stands: what is made of all that is written down about it. Pure.
+//!
+//! How far a mirror is behind is the time since it was complete last; one that is behind for longer than it may be is late.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::history::retention::rough;
 use crate::report::text::count;
-use crate::state::condition::{Activity, Condition, Told};
-use crate::state::passes::Passes;
+use crate::retention::rough;
+use crate::state::condition::{Activity, Condition, FailingPath, Told};
+use crate::state::passes::{Ended, Passes};
 
 /// What is known of a mirror.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +22,8 @@ pub struct Known {
     pub passes: Passes,
     /// Everything that changed before this has arrived, as far as a pass or a watch has noted it for those that come after.
     pub stamp: Option<DateTime<Utc>>,
-    /// What could not be read.
-    pub unreadable: Option<String>,
+    /// What could not be read, and why.
+    pub unreadable: Vec<String>,
 }
 
 impl Known {
@@ -34,7 +36,7 @@ impl Known {
             && condition.is_none()
             && *passes == Passes::default()
             && stamp.is_none()
-            && unreadable.is_none()
+            && unreadable.is_empty()
     }
 }
 
@@ -86,17 +88,95 @@ pub struct Standing {
     pub pending: usize,
     /// Paths that fail.
     pub failing: usize,
+    /// Those of which it is written down which they are: the first ones.
+    pub failing_paths: Vec<FailingPath>,
     /// What went wrong last and matters still.
     pub error: Option<Told>,
     /// What is not well; nothing when all is.
     pub wrong: Vec<String>,
 }
 
-/// Judges. What has not arrived after `max_lag` is late.
+/// How far a mirror may be behind, where nothing else is said.
+pub const LATE_AFTER: &str = "15m";
+
+/// Whether a mirror that is so far behind is late.
+#[must_use]
+pub fn is_late(lag: TimeDelta, max_lag: TimeDelta) -> bool {
+    lag > max_lag
+}
+
+/// Judges.
 #[must_use]
 pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing {
     let condition = known.condition.as_ref().filter(|_| known.is_watched);
-    let state = match condition {
+    let state = state(known, condition);
+    let is_live = matches!(state, State::Live | State::Degraded);
+    let pending = condition.map_or(0, |condition| condition.pending);
+    let watch = condition.or_else(|| left_behind(known));
+    let last = known.passes.last.as_ref();
+    let counted = watch.map_or_else(|| last.map_or(0, |pass| pass.failing), |condition| condition.failing);
+    let lag = if is_live && pending == 0 && counted == 0 { Some(TimeDelta::zero()) } else { lag(known, now) };
+    // A watch that is live has compared everything since.
+    let outdated = |pass: &Ended| is_live && condition.is_some_and(|condition| pass.at <= condition.since);
+    let failed = last.filter(|pass| !pass.is_good() && !outdated(pass));
+    let failing_paths = failing_paths(known, watch, failed);
+    let failing = counted.max(failing_paths.len());
+    let wrong = wrong(known, state, lag.map(|lag| (lag, max_lag)), failing, failed);
+    let error = match (state, condition, watch) {
+        (State::BackingOff | State::Refused, condition, _) => condition.and_then(|it| it.last_error.clone()),
+        (_, _, Some(watch)) if watch.failing > 0 => watch.last_error.clone(),
+        _ => failed.map(|pass| Told { why: pass.error.clone().unwrap_or_default(), at: pass.at }),
+    };
+    let since = condition.map(|condition| condition.since);
+    Standing { state, since, lag, pending, failing, failing_paths, error, wrong }
+}
+
+/// What a watch has left behind matters until a pass has looked again.
+fn left_behind(known: &Known) -> Option<&Condition> {
+    let last = known.passes.last.as_ref();
+    known.condition.as_ref().filter(|left| {
+        let at = left.last_error.as_ref().map_or(left.since, |told| told.at);
+        !known.is_watched && left.failing > 0 && last.is_none_or(|pass| pass.at < at)
+    })
+}
+
+/// How far it is behind, by when it was complete last.
+fn lag(known: &Known, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let arrived = known.condition.as_ref().and_then(|condition| condition.arrived);
+    known.stamp.max(arrived).map(|until| (now - until).max(TimeDelta::zero()))
+}
+
+/// The paths that a watch names, and those that a pass that failed names beside them.
+fn failing_paths(known: &Known, watch: Option<&Condition>, failed: Option<&Ended>) -> Vec<FailingPath> {
+    let mut paths = watch.map(|condition| condition.failing_paths.clone()).unwrap_or_default();
+    let others = known.passes.failing_paths.iter().filter(|_| failed.is_some());
+    let others: Vec<_> = others.filter(|it| !paths.iter().any(|named| named.path == it.path)).cloned().collect();
+    paths.extend(others);
+    paths
+}
+
+/// What is not well. `lag`: how far the mirror is behind and how far it may be.
+fn wrong(
+    known: &Known,
+    state: State,
+    lag: Option<(TimeDelta, TimeDelta)>,
+    failing: usize,
+    failed: Option<&Ended>,
+) -> Vec<String> {
+    let lag = match lag {
+        // What cannot be read may say otherwise.
+        None => known.unreadable.is_empty().then(|| "it was never mirrored completely".to_owned()),
+        Some((lag, max_lag)) => is_late(lag, max_lag).then(|| format!("it is {} behind", rough(lag))),
+    };
+    let refused = (state == State::Refused).then(|| "a safety guard refuses it".to_owned());
+    let paths = (failing > 0).then(|| format!("{} failed", count(failing, "path")));
+    let pass = failed.map(|_| "the last pass failed".to_owned());
+    lag.into_iter().chain(refused).chain(paths).chain(pass).chain(known.unreadable.iter().cloned()).collect()
+}
+
+/// What is being done, by what a watch that is at work has written down.
+fn state(known: &Known, condition: Option<&Condition>) -> State {
+    match condition {
         _ if !known.is_watched => {
             if known.is_passing {
                 State::Passing
@@ -114,149 +194,8 @@ pub fn stand(known: &Known, now: DateTime<Utc>, max_lag: TimeDelta) -> Standing 
             Activity::Live if condition.degraded.is_some() => State::Degraded,
             Activity::Live => State::Live,
         },
-    };
-    let pending = condition.map_or(0, |condition| condition.pending);
-    let last = known.passes.last.as_ref();
-    let failing = condition.map_or_else(|| last.map_or(0, |pass| pass.failing), |condition| condition.failing);
-    let is_live = matches!(state, State::Live | State::Degraded);
-    let arrived = known.condition.as_ref().and_then(|condition| condition.arrived);
-    let lag = match known.stamp.into_iter().chain(arrived).max() {
-        _ if is_live && pending == 0 && failing == 0 => Some(TimeDelta::zero()),
-        until => until.map(|until| (now - until).max(TimeDelta::zero())),
-    };
-    let failed = last.filter(|pass| !pass.is_good());
-    // A watch that is live has compared everything since.
-    let failed = failed.filter(|pass| !is_live || condition.is_none_or(|condition| pass.at > condition.since));
-    let error = match state {
-        State::BackingOff | State::Refused => condition.and_then(|condition| condition.last_error.clone()),
-        _ if failing > 0 && condition.is_some() => condition.and_then(|condition| condition.last_error.clone()),
-        _ => failed.map(|pass| Told { why: pass.error.clone().unwrap_or_default(), at: pass.at }),
-    };
-    let mut wrong = Vec::new();
-    match lag {
-        // What cannot be read may say otherwise.
-        None if known.unreadable.is_some() => {}
-        None => wrong.push("it was never mirrored completely".to_owned()),
-        Some(lag) if lag > max_lag => wrong.push(format!("it is {} behind", rough(lag))),
-        Some(_) => {}
     }
-    if state == State::Refused {
-        wrong.push("a safety guard refuses it".to_owned());
-    }
-    if failing > 0 {
-        wrong.push(format!("{} failed", count(failing, "path")));
-    }
-    if failed.is_some() {
-        wrong.push("the last pass failed".to_owned());
-    }
-    wrong.extend(known.unreadable.clone());
-    let since = condition.map(|condition| condition.since);
-    Standing { state, since, lag, pending, failing, error, wrong }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::condition::Counters;
-    use crate::state::passes::{Ended, Reached};
-
-    fn at(minutes_ago: i64) -> DateTime<Utc> {
-        now() - TimeDelta::minutes(minutes_ago)
-    }
-
-    fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_790_000_000, 0).unwrap()
-    }
-
-    fn condition(activity: Activity, pending: usize) -> Condition {
-        Condition {
-            activity,
-            since: at(60),
-            degraded: None,
-            pending,
-            failing: 0,
-            failing_paths: Vec::new(),
-            last_error: None,
-            arrived: Some(at(5)),
-            behind_since: None,
-            batches: 1,
-            last_batch: None,
-            counters: Counters::default(),
-            inotify_watches: 0,
-        }
-    }
-
-    fn pass(exit: u8, minutes_ago: i64) -> Ended {
-        Ended {
-            at: at(minutes_ago),
-            seconds: 1.0,
-            reached: Reached::Everything,
-            exit,
-            error: (exit != 0).then(|| "it failed".to_owned()),
-            failing: 0,
-            created: 0,
-            updated: 0,
-            deleted: 0,
-            attributes: 0,
-            bytes: 0,
-            sent: 0,
-            rsync_runs: 1,
-        }
-    }
-
-    fn judged(known: &Known) -> (&'static str, Option<i64>, Vec<String>) {
-        let standing = stand(known, now(), TimeDelta::minutes(15));
-        (standing.state.word(), standing.lag.map(|lag| lag.num_minutes()), standing.wrong)
-    }
-
-    #[test]
-    fn what_is_live_with_nothing_pending_is_not_behind() {
-        let watched = |activity, pending| Known {
-            is_watched: true,
-            condition: Some(condition(activity, pending)),
-            stamp: Some(at(20)),
-            ..Known::default()
-        };
-        assert_eq!(judged(&watched(Activity::Live, 0)), ("live", Some(0), vec![]));
-        assert_eq!(judged(&watched(Activity::Live, 7)), ("live", Some(5), vec![]));
-        let mut degraded = watched(Activity::Live, 0);
-        degraded.condition.as_mut().unwrap().degraded = Some("too few watches".to_owned());
-        assert_eq!(judged(&degraded), ("degraded", Some(0), vec![]));
-        let mut refused = watched(Activity::Refused, 0);
-        refused.condition.as_mut().unwrap().arrived = None;
-        let wrong = vec!["it is 20 minutes behind".to_owned(), "a safety guard refuses it".to_owned()];
-        assert_eq!(judged(&refused), ("refused", Some(20), wrong));
-        // A watch that was killed has left its file, and nobody holds its lock.
-        let killed = Known { is_watched: false, ..watched(Activity::Live, 0) };
-        assert_eq!(judged(&killed), ("not running", Some(5), vec![]));
-    }
-
-    #[test]
-    fn without_a_watch_the_passes_tell() {
-        let passes = |last: Ended| Passes { last: Some(last), good: Some(pass(0, 100)), full: None };
-        let known = Known { passes: passes(pass(0, 3)), stamp: Some(at(4)), ..Known::default() };
-        assert_eq!(judged(&known), ("not running", Some(4), vec![]));
-        let known = Known { passes: passes(pass(10, 3)), stamp: Some(at(100)), ..Known::default() };
-        let wrong = vec!["it is 1 hour behind".to_owned(), "the last pass failed".to_owned()];
-        assert_eq!(judged(&known), ("not running", Some(100), wrong));
-        let standing = stand(&known, now(), TimeDelta::minutes(200));
-        assert_eq!(standing.error.map(|told| told.why), Some("it failed".to_owned()));
-        assert_eq!(
-            judged(&Known::default()),
-            ("not running", None, vec!["it was never mirrored completely".to_owned()])
-        );
-    }
-
-    #[test]
-    fn a_failed_pass_is_forgotten_when_a_watch_has_compared_everything_since() {
-        let passes = |minutes_ago| Passes { last: Some(pass(10, minutes_ago)), good: None, full: None };
-        let known = |minutes_ago| Known {
-            is_watched: true,
-            condition: Some(condition(Activity::Live, 0)),
-            passes: passes(minutes_ago),
-            ..Known::default()
-        };
-        assert_eq!(judged(&known(70)).2, Vec::<String>::new());
-        assert_eq!(judged(&known(50)).2, ["the last pass failed"]);
-    }
-}
+mod tests;

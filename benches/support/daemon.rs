@@ -53,18 +53,7 @@ impl Daemon {
             path = module.display(),
         );
         fs::write(&config, text).expect("rsyncd.conf");
-        let stderr = File::options().append(true).create(true).open(&log).expect("a log");
-        let child = Command::new("rsync")
-            .args(["--daemon", "--no-detach", "--config"])
-            .arg(&config)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            // A group of its own, so that its sessions can be ended with it.
-            .process_group(0)
-            .spawn()
-            .expect("rsync, as a daemon");
+        let child = run(dir);
         let mut daemon = Daemon { module: module.to_owned(), address, child };
         let mut ended = false;
         wait_for("the daemon", || {
@@ -72,6 +61,20 @@ impl Daemon {
             ended || greets(address)
         });
         (!ended).then_some(daemon)
+    }
+
+    /// Ends it with all its sessions.
+    pub(crate) fn stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+
+    /// Starts it again after it was stopped, at the same address.
+    pub(crate) fn start_again(&mut self) {
+        self.child = run(self.module.parent().expect("a directory above"));
+        wait_for("the daemon", || greets(self.address));
     }
 
     /// Where it listens.
@@ -95,11 +98,18 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Without a result: there is nobody left to tell. A daemon that ended by itself was reaped and has no group.
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
-            let _ = self.child.wait();
-        }
+        self.stop();
     }
+}
+
+/// A daemon with the configuration that is in this directory.
+fn run(dir: &Path) -> Child {
+    let stderr = File::options().append(true).create(true).open(dir.join("log")).expect("a log");
+    let mut command = Command::new("rsync");
+    command.args(["--daemon", "--no-detach", "--config"]).arg(dir.join("rsyncd.conf")).env("LC_ALL", "C");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+    // A group of its own, so that its sessions can be ended with it.
+    command.process_group(0).spawn().expect("rsync, as a daemon")
 }
 
 /// Whether an rsync daemon answers there.

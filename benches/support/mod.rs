@@ -44,6 +44,21 @@ pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// How long it takes until something is so; nothing when that is longer than the limit.
+pub(crate) fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> Option<Duration> {
+    let begun = Instant::now();
+    loop {
+        check_interrupted();
+        if condition() {
+            return Some(begun.elapsed());
+        }
+        if begun.elapsed() > limit {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A time for people.
 pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 0.1 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.3} s") }

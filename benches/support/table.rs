@@ -69,13 +69,31 @@ impl Table {
     }
 }
 
-/// Puts one bench's part into the file with the results and leaves the parts of the others alone.
-pub(crate) fn publish(file: &Path, head: &str, name: &str, part: &str) {
+/// How much a bench has measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measured {
+    /// Everything, in full size.
+    All,
+    /// A smaller part of it, for a quick look.
+    Less,
+}
+
+/// Prints one bench's part of the results, and puts it into the file with all of them when it is whole; the parts of the others
+/// stay as they are.
+pub(crate) fn publish(name: &str, part: &str, measured: Measured) {
+    const HEAD: &str = "# Results\n\nWritten by `make bench`; see [README.md](README.md) for how to read it.\n";
+    println!("{part}");
+    if measured == Measured::Less {
+        eprintln!("A smaller tree was measured: benches/RESULTS.md stays as it is.");
+        return;
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md");
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
-    let old = fs::read_to_string(file).unwrap_or_else(|_| head.to_owned());
+    let old = fs::read_to_string(&file).unwrap_or_else(|_| HEAD.to_owned());
     let (before, after) = match (old.split_once(&begin), old.split_once(&end)) {
         (Some((before, _)), Some((_, after))) => (before.to_owned(), after.to_owned()),
         _ => (old.trim_end().to_owned() + "\n\n", String::new()),
     };
-    fs::write(file, format!("{before}{begin}\n{}\n\n{end}{after}", part.trim())).expect("the file with the results");
+    fs::write(&file, format!("{before}{begin}\n{}\n\n{end}{after}", part.trim())).expect("the file with the results");
+    eprintln!("Written to {}", file.display());
 }

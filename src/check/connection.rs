@@ -41,25 +41,8 @@ pub(super) fn look(host: &Host, patience: Duration, findings: &mut Vec<Finding>)
         }
     }
     let Some((address, (mut distance, words))) = found else {
-        let port = host.port;
-        let remedy = match last.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                format!(
-                    "start the daemon there (`systemctl enable --now rsync`), on port {port}; `sersync gen-rsyncd-conf` writes \
-                     what it needs"
-                )
-            }
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                format!("open port {port} in the firewalls between the two hosts, or raise `connect-timeout`")
-            }
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                format!(
-                    "see whether port {port} is that of an rsync daemon, and what there closes connections from this host"
-                )
-            }
-            _ => format!("see whether the host is up, and an rsync daemon listens on port {port}"),
-        };
-        findings.push(Finding::with_remedy("port", unreachable, format!("{port}: {last}"), remedy));
+        let found = format!("{}: {last}", host.port);
+        findings.push(Finding::with_remedy("port", unreachable, found, remedy(host.port, last.kind())));
         return None;
     };
     if words.is_empty() {
@@ -82,6 +65,27 @@ pub(super) fn look(host: &Host, patience: Duration, findings: &mut Vec<Finding>)
         findings.push(privacy(address));
     }
     is_daemon.then_some(distance)
+}
+
+/// What to do about a port from which there was no answer.
+fn remedy(port: u16, error: io::ErrorKind) -> String {
+    match error {
+        io::ErrorKind::ConnectionRefused => {
+            format!(
+                "start the daemon there (`systemctl enable --now rsync`), on port {port}; `sersync gen-rsyncd-conf` writes \
+                 what it needs"
+            )
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            format!("open port {port} in the firewalls between the two hosts, or raise `connect-timeout`")
+        }
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            format!(
+                "see whether port {port} is that of an rsync daemon, and what there closes connections from this host"
+            )
+        }
+        _ => format!("see whether the host is up, and an rsync daemon listens on port {port}"),
+    }
 }
 
 /// The time that the handshake takes, and what is said after it: nothing where nothing is said in time.

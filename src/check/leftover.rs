@@ -6,13 +6,12 @@ use std::path::Path;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::trial::limit;
 use super::verdict::trouble;
-use crate::history::bucket::HISTORY_DIR;
+use crate::bucket::HISTORY_DIR;
 use crate::history::remote::Remote;
 use crate::mirror::Mirror;
 use crate::report::findings::{Finding, Grade};
-use crate::rsync::children::Children;
+use crate::rsync::children::{Children, Limit};
 use crate::rsync::listing::{self, Entry};
 use crate::rsync::outcome::Outcome;
 use crate::rsync::trial::{self, Histories, Part};
@@ -51,7 +50,7 @@ pub(super) fn of(entry: &Entry, now: NaiveDateTime) -> Option<String> {
 
 /// Removes a trial again, and what earlier ones have left; what could not be removed is a finding. `dir` is for temporary
 /// files.
-pub(super) fn remove(mirror: &Mirror, dir: &Path, before: Before) -> io::Result<Option<Finding>> {
+pub(super) fn remove(mirror: &Mirror, dir: &Path, before: Before, limit: Limit) -> io::Result<Option<Finding>> {
     let Before { histories, leftovers: mut names } = before;
     names.truncate(MOST);
     names.push(mirror.source.name.clone());
@@ -59,7 +58,7 @@ pub(super) fn remove(mirror: &Mirror, dir: &Path, before: Before) -> io::Result<
     fs::create_dir_all(&empty)?;
     // When a signal has stopped the others, these still have to run.
     let children = Children::default();
-    let mut remote = Remote::new(mirror, &children).within(limit(mirror));
+    let mut remote = Remote::new(mirror, &children).within(limit);
     let parts: &[Part] = match histories {
         Histories::Go => &[Part::Histories, Part::Mirrors, Part::Root],
         Histories::Stay => &[Part::Histories, Part::Mirrors],

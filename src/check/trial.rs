@@ -1,49 +1,35 @@
 //! Tries an endpoint out: a few files are mirrored there under a name that no source can have, changed, deleted, looked at and
 //! removed again, history included.
 
+mod rig;
+
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::Local;
-use tempfile::TempDir;
 
+use self::rig::{Trial, limit};
 use super::leftover::{self, Before};
-use super::sessions;
-use super::verdict::{
-    GONE, KEPT, LINK, LINK_TARGET, TIMED, bad, clock, deletion, links, password, time_there, trouble, version,
-};
-use crate::config::settings::{Source, Target};
+use super::sessions::{self, Times};
+use super::verdict::{GONE, KEPT, TIMED, bad, clock, deletion, links, password, time_there, trouble, version};
+use crate::bucket::{Bucket, HISTORY_DIR};
+use crate::config::settings::Target;
 use crate::exit::Exit;
-use crate::history::bucket::{Bucket, HISTORY_DIR};
 use crate::history::remote::Remote;
 use crate::mirror::{Endpoint, Mirror};
 use crate::report::findings::{Finding, Grade};
 use crate::report::shell;
-use crate::rsync::argv::{self, Compare, FileList, JobOptions, Manner, MissingArgs};
-use crate::rsync::children::{Children, Limit};
-use crate::rsync::listing::{self, Entry};
-use crate::rsync::outcome::{Outcome, Trouble};
-use crate::rsync::{retrieval, trial};
+use crate::rsync::argv::{self, MissingArgs};
+use crate::rsync::children::Children;
+use crate::rsync::listing;
+use crate::rsync::outcome::{Cause, Outcome, Trouble};
+use crate::rsync::{retrieval, trial, version as installed};
 use crate::scope::{Listed, Scope};
-use crate::tree::exclude::Excludes;
 
 /// How many sessions are timed.
 const SESSIONS: usize = 8;
-
-/// What lists half a million entries of a module.
-const MOST_BYTES: u64 = 64 << 20;
-
-/// A tree on this host and its mirror on the endpoint.
-struct Trial<'a> {
-    dir: TempDir,
-    mirror: Mirror,
-    children: &'a Children,
-}
 
 /// Adds what is found. `distance` is how far away the endpoint is.
 pub(super) fn run(
@@ -53,43 +39,17 @@ pub(super) fn run(
     children: &Children,
     findings: &mut Vec<Finding>,
 ) -> io::Result<()> {
-    let trial = Trial::new(target, endpoint, children)?;
+    let trial = Trial::new(leftover::name(fastrand::u64(..)), target, endpoint, children)?;
     let Some(before) = trial.access(target, findings) else { return Ok(()) };
     let written = trial.write(findings);
     let tried = if written { trial.try_out(distance, findings) } else { Ok(()) };
     // Where nothing could be written, nothing is left either, and the words would only be the same again.
-    findings.extend(leftover::remove(&trial.mirror, trial.dir.path(), before)?.filter(|_| written));
+    findings
+        .extend(leftover::remove(&trial.mirror, trial.dir.path(), before, limit(&trial.mirror))?.filter(|_| written));
     tried
 }
 
-impl<'a> Trial<'a> {
-    fn new(target: &Target, endpoint: &Endpoint, children: &'a Children) -> io::Result<Trial<'a>> {
-        let dir = tempfile::Builder::new().prefix("sersync-check-").tempdir()?;
-        let path = dir.path().join("source");
-        fs::create_dir_all(path.join("d"))?;
-        for name in [KEPT, GONE, TIMED] {
-            fs::write(path.join(name), "sersync check-target\n")?;
-        }
-        symlink(LINK_TARGET, path.join(LINK))?;
-        let source = Source {
-            // No source can have a name that begins so.
-            name: leftover::name(fastrand::u64(..)),
-            path,
-            targets: Vec::new(),
-            exclude: Vec::new(),
-            watch_exclude: Vec::new(),
-            marker: None,
-            one_file_system: true,
-        };
-        let mirror = Mirror {
-            source: Arc::new(source),
-            endpoint: endpoint.clone(),
-            rsync: Arc::new(target.rsync.clone()),
-            excludes: Arc::new(Excludes::default()),
-        };
-        Ok(Trial { dir, mirror, children })
-    }
-
+impl Trial<'_> {
     /// What was in the module before, if it lets us in.
     fn access(&self, target: &Target, findings: &mut Vec<Finding>) -> Option<Before> {
         let (mut history, mut leftovers) = (None, Vec::new());
@@ -119,7 +79,7 @@ impl<'a> Trial<'a> {
             }
             other => {
                 let trouble = trouble(other);
-                let refused = trouble.exit == Exit::Authentication && !trouble.why.contains("hosts allow");
+                let refused = trouble.exit == Exit::Authentication && trouble.cause != Cause::HostDenied;
                 (if refused { "password" } else { "module" }, trouble)
             }
         };
@@ -138,7 +98,7 @@ impl<'a> Trial<'a> {
             return true;
         }
         let trouble = trouble(outcome);
-        findings.push(if trouble.why.contains("daemon has excluded destination") {
+        findings.push(if trouble.cause == Cause::NameRefused {
             Finding::with_remedy(
                 "writing",
                 Grade::Warning,
@@ -235,7 +195,7 @@ impl<'a> Trial<'a> {
         // The same on this host alone, where nothing can stall: what is slow there as well is slow for another reason.
         let beside = Mirror { endpoint: Endpoint::Directory(self.dir.path().join("beside")), ..self.mirror.clone() };
         fs::create_dir_all(self.dir.path().join("beside"))?;
-        let (mut times, mut beside_times) = (Vec::new(), Vec::new());
+        let mut times = Times { distance, ..Times::default() };
         for number in 0..SESSIONS {
             fs::write(self.path(KEPT), "x".repeat(number + 1))?;
             // Waiting for the daemon to have a connection free is no stall: only the last attempt counts.
@@ -246,60 +206,21 @@ impl<'a> Trial<'a> {
                 remote.rsync(argv::command(&self.mirror, &scope, self.options(None, MissingArgs::Work)), |_| {})
             });
             if outcome == Outcome::Done {
-                times.push(begun.elapsed());
+                times.sessions.push(begun.elapsed());
             }
             let begun = Instant::now();
             let command = argv::command(&beside, &scope, self.options(None, MissingArgs::Work));
             if Remote::new(&beside, self.children).rsync(command, |_| {}) == Outcome::Done {
-                beside_times.push(begun.elapsed());
+                times.beside.push(begun.elapsed());
+            }
+            let begun = Instant::now();
+            if installed::check().is_ok() {
+                times.starts.push(begun.elapsed());
             }
         }
-        findings.push(sessions::stalls(&times, &beside_times));
+        findings.push(sessions::stalls(&times));
         Ok(())
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.mirror.source.path.join(name)
-    }
-
-    fn job(&self, scope: &Scope, bucket: Option<&Bucket>, missing_args: MissingArgs) -> Outcome {
-        self.rsync(|mirror| argv::command(mirror, scope, self.options(bucket, missing_args)), |_| {})
-    }
-
-    fn options<'o>(&'o self, bucket: Option<&'o Bucket>, missing_args: MissingArgs) -> JobOptions<'o> {
-        JobOptions {
-            root: &self.mirror.source.path,
-            bucket,
-            exclude: &[],
-            clients: 1,
-            missing_args,
-            compare: Compare::Quick,
-            manner: Manner::Thorough,
-            file_list: FileList::Whole,
-            keep_temporary: false,
-            max_delete: None,
-            dry_run: false,
-            progress: false,
-        }
-    }
-
-    fn list(&self, command: impl Fn(&Mirror) -> Command) -> Result<Vec<Entry>, Trouble> {
-        let mut entries = Vec::new();
-        match self.rsync(command, |line| entries.extend(listing::parse(line))) {
-            Outcome::Done | Outcome::Partial(_) => Ok(entries),
-            other => Err(trouble(other)),
-        }
-    }
-
-    fn rsync(&self, command: impl Fn(&Mirror) -> Command, mut on_line: impl FnMut(&[u8])) -> Outcome {
-        let mut remote = Remote::new(&self.mirror, self.children).within(limit(&self.mirror));
-        remote.session(|remote| remote.rsync(command(&self.mirror), &mut on_line))
-    }
-}
-
-/// A peer that says a byte now and then, or something new for ever, is not waited for: every session of a trial is short.
-pub(super) fn limit(mirror: &Mirror) -> Limit {
-    Limit { time: mirror.rsync.connect_timeout.saturating_add(mirror.rsync.timeout), bytes: MOST_BYTES }
 }
 
 fn now() -> i64 {

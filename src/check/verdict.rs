@@ -4,9 +4,9 @@ use std::path::Path;
 
 use chrono::{Local, NaiveDateTime, TimeZone};
 
+use crate::bucket::Bucket;
 use crate::config::settings::Target;
 use crate::exit::Exit;
-use crate::history::bucket::Bucket;
 use crate::mirror::Endpoint;
 use crate::report::findings::{Finding, Grade};
 use crate::report::text;
@@ -38,17 +38,17 @@ pub(super) fn trouble(outcome: Outcome) -> Trouble {
         Outcome::Partial(failing) => {
             let words = failing.paths.values().chain(&failing.unattributed).next();
             let why = words.cloned().unwrap_or_else(|| "some paths failed".to_owned());
-            Trouble { exit: Exit::Failed, why }
+            Trouble::new(Exit::Failed, why)
         }
-        Outcome::Stopped => Trouble { exit: Exit::Failed, why: "stopped".to_owned() },
+        Outcome::Stopped => Trouble::new(Exit::Failed, "stopped".to_owned()),
         Outcome::Done | Outcome::NoMissingArgs | Outcome::Limited => {
-            Trouble { exit: Exit::Failed, why: "its rsync cannot delete".to_owned() }
+            Trouble::new(Exit::Failed, "its rsync cannot delete".to_owned())
         }
     }
 }
 
 /// A failure with what to do on the daemon's host, by what is said of it.
-pub(super) fn bad(check: &str, Trouble { exit, why }: Trouble) -> Finding {
+pub(super) fn bad(check: &str, Trouble { exit, why, .. }: Trouble) -> Finding {
     const REMEDIES: [(&str, &str); 11] = [
         (
             "chroot failed",
@@ -82,7 +82,8 @@ pub(super) fn bad(check: &str, Trouble { exit, why }: Trouble) -> Finding {
 
 /// `what: what to do (words of rsync)` without what to do, which is said as the remedy.
 fn without_hint(why: &str) -> String {
-    let is_advice = |rest: &str| ["set `", "check `", "see `", "raise `"].iter().any(|verb| rest.starts_with(verb));
+    let is_advice =
+        |rest: &str| ["set `", "check `", "see `", "raise `", "make "].iter().any(|verb| rest.starts_with(verb));
     match why.split_once(": ") {
         Some((what, rest)) if is_advice(rest) => match rest.find(" (") {
             Some(words) => format!("{what}{}", &rest[words..]),

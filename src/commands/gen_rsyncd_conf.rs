@@ -1,5 +1,6 @@
 //! `gen-rsyncd-conf`: everything that a backup server needs for the targets that are kept there.
 
+mod args;
 mod directories;
 mod files;
 mod known;
@@ -13,12 +14,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use log::warn;
 
+pub(super) use self::args::GenRsyncdConfArgs;
 use self::place::Place;
-use super::setup;
-use crate::cli::{Cli, GenRsyncdConfArgs};
+use super::{Arguments, End, setup};
+use crate::cli::Global;
 use crate::config;
 use crate::config::settings::{Settings, Target};
 use crate::exit::{Exit, Failure};
+use crate::generated::Secrets;
 use crate::report;
 use crate::report::text;
 use crate::server::plan::{self, Plan, Wishes};
@@ -37,7 +40,13 @@ struct User {
     password: Option<String>,
 }
 
-pub(super) fn run(cli: &Cli, args: &GenRsyncdConfArgs) -> Result<Exit> {
+impl Arguments for GenRsyncdConfArgs {
+    fn run(&self, global: &Global) -> Result<End> {
+        run(global, self).map(End::Exit)
+    }
+}
+
+fn run(global: &Global, args: &GenRsyncdConfArgs) -> Result<Exit> {
     let usage = |why: String| Failure::new(Exit::Usage, text::escaped(why.as_bytes()));
     for (at, module) in args.module.iter().enumerate() {
         if args.module[..at].iter().any(|other| other.name == module.name) {
@@ -47,21 +56,21 @@ pub(super) fn run(cli: &Cli, args: &GenRsyncdConfArgs) -> Result<Exit> {
     let place = Place::new(args.out.as_deref(), args.installed_in.as_deref());
     // They are written into rsyncd.conf.
     for dir in [&place.out, &place.installed] {
-        let name = dir.to_str().ok_or_else(|| usage(format!("{} is not UTF-8", dir.display())))?;
+        let name = dir.to_str().ok_or_else(|| usage(format!("{} is not UTF-8", text::path(dir))))?;
         config::server::directory(name).map_err(|why| usage(format!("--out and --installed-in: {why}")))?;
     }
     let (plan, users) = if args.from_env {
         from_environment(args, &place).map_err(usage)?
     } else {
-        let settings = setup::load(cli)?;
+        let settings = setup::load(global)?;
         from_settings(&settings, args, &place).map_err(usage)?
     };
-    apart::check(&plan, |path| place.real(path)).map_err(usage)?;
+    apart::check(&plan, &place.others(&users), |path| place.real(path)).map_err(usage)?;
     for line in safety::warnings(&plan.modules) {
         warn!("{line}");
     }
     match &args.out {
-        None => print(&plan, &users, &place, args.show)?,
+        None => print(&plan, &users, &place, Secrets::of(args.show))?,
         Some(_) => files::write(&plan, &users, &place, args)?,
     }
     Ok(Exit::Done)
@@ -133,12 +142,12 @@ fn from_environment(args: &GenRsyncdConfArgs, place: &Place) -> Result<(Plan, Ve
 }
 
 /// Prints `rsyncd.conf`, and the other files as comments after it, so that what is printed can be used as it is.
-fn print(plan: &Plan, users: &[User], place: &Place, show: bool) -> Result<()> {
+fn print(plan: &Plan, users: &[User], place: &Place, secrets: Secrets) -> Result<()> {
     let mut text = place.rsyncd_conf(plan).text;
     text.push_str("\n# The other files, which are written by --out DIR:\n");
     let mut block = |path: &Path, mode: u32, body: &str| {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "#\n# {} (mode {mode:04o})", path.display());
+        let _ = writeln!(text, "#\n# {} (mode {mode:04o})", text::path(path));
         for line in body.lines() {
             let _ = writeln!(text, "#   {line}");
         }
@@ -146,10 +155,10 @@ fn print(plan: &Plan, users: &[User], place: &Place, show: bool) -> Result<()> {
     let mut known = Vec::new();
     for user in users {
         let given = user.password.clone().or_else(|| known::in_use(user.password_file.as_deref()));
-        known.push(match (given, show) {
-            (_, false) => "<password: a new one is made by --out, and shown by --show>".to_owned(),
-            (Some(password), true) => password,
-            (None, true) => passwords::fresh()?,
+        known.push(match (given, secrets) {
+            (_, Secrets::Hidden) => "<password: a new one is made by --out, and shown by --show>".to_owned(),
+            (Some(password), Secrets::Shown) => password,
+            (None, Secrets::Shown) => passwords::fresh()?,
         });
     }
     let secrets = users.iter().zip(&known).map(|(user, password)| format!("{}:{password}\n", user.name));
@@ -163,8 +172,4 @@ fn print(plan: &Plan, users: &[User], place: &Place, show: bool) -> Result<()> {
     block(&rotation.path, rotation.mode, &rotation.text);
     report::print(&text)?;
     Ok(())
-}
-
-fn cannot_read(path: &Path) -> String {
-    format!("cannot read {}", text::path(path))
 }

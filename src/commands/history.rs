@@ -6,18 +6,49 @@ pub(super) mod list;
 use std::time::Instant;
 
 use anyhow::Result;
+use clap::{Args, Subcommand};
 
+use super::at_once::{self, Limit};
 use super::interrupt::Interruptible;
 use super::setup::Setup;
-use super::{End, at_once};
-use crate::cli::{Cli, HistoryArgs, HistoryCommand};
-use crate::executor::Tally;
+use super::{Arguments, End};
+use crate::cli::{Global, exit_status};
 use crate::exit::Exit;
 use crate::history::remote::Remote;
 use crate::mirror::Mirror;
+use crate::pass::summary::Summary;
 use crate::report;
-use crate::report::summary::Summary;
 use crate::rsync::outcome::Outcome;
+use crate::rsync::tally::Tally;
+
+/// List the history of mirrors, or find old versions in it
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES.to_owned() + &exit_status())]
+pub(super) struct HistoryArgs {
+    /// What to do.
+    #[command(subcommand)]
+    command: HistoryCommand,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sersync history list                       the buckets of all sources on all their targets
+  sersync history find documents report.txt  every old version of a file
+
+";
+
+/// What can be looked at.
+#[derive(Debug, Subcommand)]
+enum HistoryCommand {
+    List(list::HistoryListArgs),
+    Find(find::HistoryFindArgs),
+}
+
+impl Arguments for HistoryArgs {
+    fn run(&self, global: &Global) -> Result<End> {
+        run(global, self)
+    }
+}
 
 /// What is said when the time is over.
 const TOO_LATE: &str = "this takes longer than `timeout` in [full-sync]: stopping it";
@@ -25,10 +56,10 @@ const TOO_LATE: &str = "this takes longer than `timeout` in [full-sync]: stoppin
 /// Results are written in portions of this size, in bytes.
 const PORTION: usize = 64 * 1024;
 
-pub(super) fn run(cli: &Cli, args: &HistoryArgs) -> Result<End> {
+fn run(global: &Global, args: &HistoryArgs) -> Result<End> {
     match &args.command {
-        HistoryCommand::List(args) => list::run(cli, args),
-        HistoryCommand::Find(args) => find::run(cli, args),
+        HistoryCommand::List(args) => list::run(global, args),
+        HistoryCommand::Find(args) => find::run(global, args),
     }
 }
 
@@ -54,7 +85,8 @@ impl<T: Send> Answers<T> {
             let tally = Tally { runs: remote.runs(), ..Tally::default() };
             (Summary::new(mirror, outcome, tally, begun.elapsed()), answer)
         };
-        let mut all = at_once::all(&setup.mirrors, &children, setup.settings.full_sync.timeout, TOO_LATE, one);
+        let limit = Limit { time: setup.settings.full_sync.timeout, too_late: TOO_LATE, children: &children };
+        let mut all = at_once::all(&setup.mirrors, Some(&limit), one);
         all.sort_by(|(one, _), (other, _)| one.mirror.cmp(&other.mirror));
         Ok(Answers { all, signal: children.signal() })
     }

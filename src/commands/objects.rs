@@ -1,14 +1,15 @@
 //! What `--json` prints, by command: the manual is made of this, and tests compare it with what is really printed.
 
 use super::{check_kernel, history, restore, status};
+use crate::pass::summary;
 use crate::prune::report as prune;
+use crate::report::findings;
 use crate::report::json::{ITEM, Object};
-use crate::report::{findings, summary};
 use crate::verify::report as verify;
 use crate::watch::batch;
 
 /// The objects of each command that has `--json` for lines of objects, by the name of its page in the manual.
-pub static COMMANDS: [(&str, &[&Object]); 10] = [
+pub static COMMANDS: &[(&str, &[&Object])] = &[
     ("sersync-full-sync", &[&summary::OBJECT, &ITEM]),
     ("sersync-verify", &[&verify::OBJECT, &verify::DIFFERENCE]),
     ("sersync-watch", &[&batch::OBJECT, &ITEM]),

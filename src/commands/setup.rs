@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Selection};
+use crate::cli::{Global, Selection};
 use crate::config::settings::Settings;
 use crate::config::{self, adhoc, locate, password};
 use crate::exit::Failure;
@@ -28,35 +28,38 @@ pub(super) struct Setup {
 }
 
 /// Everything that can be checked before anything is touched.
-pub(super) fn prepare(cli: &Cli, selection: &Selection) -> Result<Setup> {
-    let (settings, mirrors) = select(cli, selection)?;
+pub(super) fn prepare(global: &Global, selection: &Selection) -> Result<Setup> {
+    let (settings, mirrors) = select(global, selection)?;
     for file in password_files(&mirrors) {
         password::check(file)?;
     }
     mirrors.iter().try_for_each(guard::check_apart)?;
     version::check()?;
-    let state = StateDir::open(cli.state_dir.as_deref())?;
+    let state = StateDir::open(global.state_dir.as_deref())?;
     let metrics = Textfiles::new(&settings.metrics);
     Ok(Setup { settings, mirrors, state, metrics })
 }
 
 /// The settings, and the mirrors that were asked for.
-pub(super) fn select(cli: &Cli, selection: &Selection) -> Result<(Settings, Vec<Mirror>)> {
+pub(super) fn select(global: &Global, selection: &Selection) -> Result<(Settings, Vec<Mirror>)> {
     let settings = match &selection.from {
         Some(from) => {
-            let base =
-                locate::named(cli.config.as_deref()).as_deref().map(config::load).transpose().map_err(Failure::from)?;
+            let base = locate::named(global.config.as_deref())
+                .as_deref()
+                .map(config::load)
+                .transpose()
+                .map_err(Failure::from)?;
             adhoc::adhoc(from, &selection.to, selection.password_file.as_deref(), base.as_ref())?
         }
-        None => load(cli)?,
+        None => load(global)?,
     };
     let mirrors = Mirror::select(&settings, &selection.sources)?;
     Ok((settings, mirrors))
 }
 
 /// The configuration file's settings.
-pub(super) fn load(cli: &Cli) -> Result<Settings> {
-    let file = locate::locate(cli.config.as_deref()).map_err(Failure::from)?;
+pub(super) fn load(global: &Global) -> Result<Settings> {
+    let file = locate::locate(global.config.as_deref()).map_err(Failure::from)?;
     Ok(config::load(&file).map_err(Failure::from)?)
 }
 

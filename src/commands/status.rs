@@ -1,5 +1,6 @@
 //! `status`: what is mirrored, what is late and why, as far as it is written down on this host.
 
+mod keyboard;
 mod object;
 
 use std::fmt::Write as _;
@@ -9,26 +10,78 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, Local, TimeDelta, Utc};
+use clap::Args;
 use rustix::termios::tcgetwinsize;
 use serde_json::{Value, json};
 
+use self::keyboard::Keyboard;
 pub(crate) use self::object::OBJECT;
-use super::setup;
-use crate::cli::{Cli, StatusArgs};
+use super::{Arguments, End, setup};
+use crate::cli::{Global, Selection, exit_status, some_span};
 use crate::exit::Exit;
-use crate::history::retention::rough;
 use crate::mirror::Mirror;
 use crate::report;
 use crate::report::json::{self, with_path};
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes, count, escaped};
+use crate::retention::rough;
 use crate::state::StateDir;
 use crate::state::condition::{Condition, Counters, FailingPath};
 use crate::state::lock::{self, Kind};
 use crate::state::passes::{Ended, Passes};
 use crate::state::record::Record;
-use crate::status::{Known, Standing, stand};
+use crate::status::{Known, LATE_AFTER, Standing, stand};
 use crate::tree::shard::Shard;
+
+/// Show what is mirrored, what is late and why
+///
+/// Goes by what the other commands have written down in the state directory, and asks no target. Ends with 3 when something
+/// is late or fails, so that it can serve as a check of a monitoring system.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES.to_owned() + &exit_status())]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// A mirror that is behind for longer than this is late
+    #[arg(long, value_name = "TIME", value_parser = some_span, default_value = LATE_AFTER)]
+    max_lag: Duration,
+
+    /// Also list the paths that fail, and why
+    #[arg(long)]
+    failing: bool,
+
+    /// Show it again every two seconds, until `q` or Ctrl-C
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+
+    /// Print one JSON object per mirror
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sersync status                            all mirrors
+  sersync status --failing                  with the paths that fail, and why
+  sersync status --watch                    shown again every two seconds
+  sersync status >/dev/null || echo late    as a check: ends with 3 when something is not well
+  sersync status --max-lag 26h              where a full-sync runs every night and nothing else
+
+BEHIND is how long ago everything had arrived; of a mirror that is live and has nothing to send it is nothing. A mirror is not
+well when it is behind for longer than --max-lag, when a path fails, when its last pass failed, when a safety guard refuses it,
+or when what is written down about it is empty, damaged or somebody else's. Who runs it needs to read the state directory of the
+others. It changes nothing.
+
+With --json each line is an object. sersync-status(8) lists the fields.
+
+";
+
+impl Arguments for StatusArgs {
+    fn run(&self, global: &Global) -> Result<End> {
+        run(global, self).map(End::Exit)
+    }
+}
 
 /// How often it is shown again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -37,16 +90,17 @@ const TOP: &str = "\u{1b}[H";
 const REST_OF_LINE: &str = "\u{1b}[K";
 const REST_OF_SCREEN: &str = "\u{1b}[J";
 
-pub(super) fn run(cli: &Cli, args: &StatusArgs) -> Result<Exit> {
-    let (_, mirrors) = setup::select(cli, &args.selection)?;
-    let state = StateDir::open(cli.state_dir.as_deref())?;
+fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
+    let (_, mirrors) = setup::select(global, &args.selection)?;
+    let state = StateDir::open(global.state_dir.as_deref())?;
+    let keyboard = args.watch.then(Keyboard::listen).flatten();
     let max_lag = TimeDelta::from_std(args.max_lag).unwrap_or(TimeDelta::MAX);
     loop {
         let now = Utc::now();
         let all: Vec<(&Mirror, Known)> = mirrors.iter().map(|mirror| (mirror, known(&state, mirror))).collect();
         let judged: Vec<(&Mirror, &Known, Standing)> =
             all.iter().map(|(mirror, known)| (*mirror, known, stand(known, now, max_lag))).collect();
-        let mut text = if args.json { objects(&judged, now) } else { page(&judged, now, args.failing) };
+        let mut text = if args.json { objects(&judged, now) } else { page(&judged, now, Failing::of(args.failing)) };
         if !args.json && all.iter().all(|(_, known)| known.is_nothing()) {
             let place = text::path(state.path());
             let _ =
@@ -63,7 +117,11 @@ pub(super) fn run(cli: &Cli, args: &StatusArgs) -> Result<Exit> {
             // Nobody is looking any more.
             return Ok(Exit::Done);
         }
-        thread::sleep(AGAIN);
+        match &keyboard {
+            Some(keyboard) if keyboard.asks_for_the_end_within(AGAIN) => return Ok(Exit::Done),
+            Some(_) => {}
+            None => thread::sleep(AGAIN),
+        }
     }
 }
 
@@ -82,17 +140,39 @@ fn on_screen(text: &str) -> String {
 
 /// All that is written down about a mirror. What cannot be read is said, and the rest is shown.
 fn known(state: &StateDir, mirror: &Mirror) -> Known {
-    let mut unreadable = None;
-    let mut noted = |e: io::Error| unreadable = Some(e.to_string());
+    let mut unreadable = Vec::new();
+    let mut noted = |e: io::Error| {
+        let why = e.to_string();
+        if !unreadable.contains(&why) {
+            unreadable.push(why);
+        }
+    };
     let is_watched = lock::is_held(state, mirror, Kind::Watch).map_err(&mut noted).unwrap_or_default();
     let is_passing = lock::is_held(state, mirror, Kind::Pass).map_err(&mut noted).unwrap_or_default();
     let condition = Condition::load(state, mirror).map_err(&mut noted).unwrap_or_default();
     let passes = Passes::load(state, mirror).map_err(&mut noted).unwrap_or_default();
-    let stamp = Record::load(state, mirror, Shard::WHOLE).map(|record| record.stamp.time);
+    let record = Record::read(state, mirror, Shard::WHOLE).map_err(&mut noted).unwrap_or_default();
+    let stamp = record.map(|record| record.stamp.time);
     Known { is_watched, is_passing, condition, passes, stamp, unreadable }
 }
 
-fn page(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>, failing: bool) -> String {
+/// What is said of failing paths.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failing {
+    /// How many there are.
+    Counted,
+    /// Each of them.
+    Named,
+}
+
+impl Failing {
+    /// As `--failing` has it.
+    fn of(named: bool) -> Failing {
+        if named { Failing::Named } else { Failing::Counted }
+    }
+}
+
+fn page(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>, failing: Failing) -> String {
     let mut table = Table::new(&[
         ("MIRROR", Side::Left),
         ("STATE", Side::Left),
@@ -133,9 +213,12 @@ fn page(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>, failing: boo
                 count(usize::try_from(unwritten).unwrap_or(usize::MAX), "time")
             ));
         }
-        let paths = condition.into_iter().flat_map(|condition| &condition.failing_paths);
-        for path in paths.filter(|_| failing) {
+        for path in standing.failing_paths.iter().filter(|_| failing == Failing::Named) {
             say(&format!("failing: {}: {}", text::path(&path.path()), escaped(path.why.as_bytes())));
+        }
+        let more = standing.failing - standing.failing_paths.len();
+        if failing == Failing::Named && more > 0 {
+            say(&format!("{} fail: see the log", count(more, "more path")));
         }
     }
     lines.join("\n") + "\n"
@@ -184,7 +267,7 @@ fn objects(judged: &[(&Mirror, &Known, Standing)], now: DateTime<Utc>) -> String
             "lag_seconds": standing.lag.map(|lag| lag.num_seconds()),
             "pending": standing.pending,
             "failing": standing.failing,
-            "failing_paths": condition.map(|it| it.failing_paths.iter().map(failing).collect::<Vec<Value>>()),
+            "failing_paths": standing.failing_paths.iter().map(failing).collect::<Vec<Value>>(),
             "degraded": condition.and_then(|condition| condition.degraded.clone()),
             "behind_since": condition.and_then(|condition| condition.behind_since),
             "last_batch": condition.and_then(|condition| condition.last_batch),

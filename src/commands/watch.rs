@@ -1,6 +1,7 @@
 //! `watch`: mirrors changes as they happen.
 
 mod admission;
+mod args;
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -13,36 +14,53 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::HumanDuration;
-use log::{Level, debug, error, log_enabled, warn};
+use log::{Level, error, log_enabled, warn};
 
 use self::admission::{Admission, admitted, not_begun};
-use super::End;
+pub(super) use self::args::WatchArgs;
+use super::interrupt::at_once;
 use super::setup::{self, Setup};
-use crate::cli::{Cli, WatchArgs};
+use super::{Arguments, End};
+use crate::cli::{Global, Logging};
 use crate::config::settings::Start;
-use crate::executor::{Mode, Tally};
+use crate::executor::Mode;
 use crate::exit::{Exit, Failure};
 use crate::guard::EmptySource;
 use crate::hooks::Hooks;
 use crate::mirror::Mirror;
 use crate::notify::{Hurry, Notifier};
-use crate::report::logger::PATHS;
+use crate::report::items::List;
+use crate::report::logger::Lifetime;
 use crate::report::progress::{Bars, Conditions};
-use crate::report::{self, json, screen, text};
+use crate::report::{Form, logger, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
+use crate::rsync::tally::Tally;
 use crate::signals::{self, Hangup};
 use crate::state::condition::Condition;
 use crate::state::notices::Work;
 use crate::watch::{Bounds, Engine, News};
 
-/// For so long a watch waits for a lock that it had before.
-const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Set when this process watched before with other settings.
 const RELOADED: &str = "SERSYNC_RELOADED";
 
-pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
-    let mut setup = setup::prepare(cli, &args.selection)?;
+impl Arguments for WatchArgs {
+    fn run(&self, global: &Global) -> Result<End> {
+        run(global, self)
+    }
+
+    fn logging(&self) -> Logging {
+        self.logging.clone()
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        Lifetime::Long
+    }
+}
+
+fn run(global: &Global, args: &WatchArgs) -> Result<End> {
+    let begun = Instant::now();
+    let mut setup = setup::prepare(global, &args.selection)?;
     if env::var_os(RELOADED).is_some() && setup.settings.watch.start == Start::None {
         // Nobody was watching for a moment.
         setup.settings.watch.start = Start::Changed;
@@ -50,21 +68,103 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
     let children = Arc::new(Children::default());
     let (tell, news) = mpsc::channel();
     let asked_to_end = Arc::new(AtomicBool::new(false));
-    let on_first = {
-        let (tell, asked_to_end) = (tell.clone(), Arc::clone(&asked_to_end));
-        move |signal| {
-            asked_to_end.store(true, Ordering::Relaxed);
-            // When nobody listens any more, the end has come already.
-            let _ = tell.send(News::Signal(signal));
-        }
-    };
     let hooks = Arc::new(Hooks::default());
-    let at_once = {
-        let (children, hooks) = (Arc::clone(&children), Arc::clone(&hooks));
-        move || {
-            screen::end();
-            children.stop();
-            hooks.kill();
+    listen(&children, &hooks, &tell, &asked_to_end)?;
+    let mode = Mode::of(args.writing.dry_run);
+    let empty = EmptySource::of(args.writing.allow_empty);
+    let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
+    let Admission { mirrors, failures } = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Acquire));
+    let mut exits: Vec<Exit> = failures.iter().map(|(_, failure)| failure.exit).collect();
+    if mode == Mode::Real {
+        for (mirror, failure) in &failures {
+            not_begun(&setup, mirror, failure, &notifier);
+        }
+    }
+    if mirrors.is_empty() {
+        notifier.finish(&hooks, Hurry::None);
+        return Ok(signal_among(&news).map_or_else(|| End::Exit(Exit::merge(exits)), End::Signal));
+    }
+    let left_out: Vec<(Mirror, Exit)> = failures.into_iter().map(|(mirror, failure)| (mirror, failure.exit)).collect();
+    let is_there = || left_out.iter().find_map(|(mirror, why)| admission::may_begin(&setup, mirror, *why, empty));
+    let lists = mode == Mode::DryRun;
+    let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists });
+    let list = List::new(Form::of(args.json));
+    let engine = Engine {
+        settings: &setup.settings,
+        state: &setup.state,
+        children: &children,
+        mode,
+        empty,
+        bounds: bounds(args, begun),
+        on_item: &|mirror, change, path| tell_item(&list, mode, mirror, change, path),
+        metrics: &setup.metrics,
+        log_file: args.logging.log_file.as_deref(),
+        notifier: &notifier,
+        bars: &bars,
+        left_out: (mode == Mode::Real && !left_out.is_empty() && !is_bounded(args)).then_some(&is_there),
+        may_reload: &|| may_reload(global, args, &left_out),
+        on_batch: &|mirror, batch| list.object(|| batch.json(mirror)),
+    };
+    let watched: Vec<Mirror> = mirrors.iter().map(|(mirror, _)| mirror.clone()).collect();
+    let outcome = engine.run(mirrors, &news, &tell)?;
+    drop(bars);
+    notifier.finish(&hooks, if outcome.reload { Hurry::Some } else { Hurry::None });
+    // Who asks for the end meanwhile, gets it.
+    if outcome.reload && outcome.signal.is_none() {
+        return begin_anew();
+    }
+    exits.extend(&outcome.exits);
+    if mode == Mode::Real && !args.json {
+        summarize(&setup, &watched, begun.elapsed(), &list);
+    }
+    Ok(match (outcome.signal, Exit::merge(exits)) {
+        (Some(signal), Exit::Done) => End::Signal(signal),
+        // What was left undone is more important than why it ended.
+        (_, exit) => End::Exit(exit),
+    })
+}
+
+/// The signal that asked for the end before anything was watched. It may have been asked to read its configuration again before.
+fn signal_among(news: &mpsc::Receiver<News>) -> Option<i32> {
+    news.try_iter().find_map(|news| match news {
+        News::Signal(signal) => Some(signal),
+        _ => None,
+    })
+}
+
+/// When it ends by itself.
+fn bounds(args: &WatchArgs, begun: Instant) -> Bounds {
+    Bounds {
+        // It counts from the beginning, also where it had to wait for a lock: whoever is started every so often with that
+        // much time never meets more than one other.
+        run_for: args.run_for.map(|time| time.saturating_sub(begun.elapsed())),
+        batches: args.batches,
+        until_idle: args.until_idle,
+        drain_timeout: args.drain_timeout,
+    }
+}
+
+/// A path was changed or, in a dry run, would be.
+fn tell_item(list: &List, mode: Mode, mirror: &Mirror, change: Change, path: &Path) {
+    match mode {
+        Mode::DryRun => list.item(&mirror.to_string(), change.word(), path),
+        Mode::Real => logger::path(mirror, change.word(), path),
+    }
+}
+
+/// Has signals end it: in order, by another one at once. The one that hangs up has it read its settings again.
+fn listen(
+    children: &Arc<Children>,
+    hooks: &Arc<Hooks>,
+    tell: &mpsc::Sender<News>,
+    asked_to_end: &Arc<AtomicBool>,
+) -> io::Result<()> {
+    let on_first = {
+        let (tell, asked_to_end) = (tell.clone(), Arc::clone(asked_to_end));
+        move |signal| {
+            // When nobody listens any more, the end has come already. Whoever sees that it was asked for finds out by what.
+            let _ = tell.send(News::Signal(signal));
+            asked_to_end.store(true, Ordering::Release);
         }
     };
     let on_hangup = {
@@ -74,74 +174,16 @@ pub(super) fn run(cli: &Cli, args: &WatchArgs) -> Result<End> {
             let _ = tell.send(News::Reload);
         }
     };
-    signals::install(Hangup::Calls(Box::new(on_hangup)), on_first, at_once)?;
-    let mode = if args.writing.dry_run { Mode::DryRun } else { Mode::Real };
-    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
-    let Admission { mirrors, failures } = admitted(&setup, args, mode, empty, &|| asked_to_end.load(Ordering::Relaxed));
-    let mut exits: Vec<Exit> = failures.iter().map(|(_, failure)| failure.exit).collect();
-    if mode == Mode::Real {
-        for (mirror, failure) in &failures {
-            not_begun(&setup, mirror, failure, &notifier);
+    signals::install(Hangup::Calls(Box::new(on_hangup)), on_first, at_once(children, hooks))
+}
+
+/// Says on a terminal what was done for each mirror.
+fn summarize(setup: &Setup, watched: &[Mirror], took: Duration, list: &List) {
+    if io::stdout().is_terminal() && log_enabled!(Level::Warn) {
+        for mirror in watched {
+            list.line(summary(setup, mirror, took));
         }
     }
-    if mirrors.is_empty() {
-        notifier.finish(&hooks, Hurry::None);
-        return Ok(match news.try_recv() {
-            Ok(News::Signal(signal)) => End::Signal(signal),
-            _ => End::Exit(Exit::merge(exits)),
-        });
-    }
-    let missing: Vec<Mirror> =
-        failures.into_iter().filter(|(_, failure)| failure.exit != Exit::Locked).map(|(mirror, _)| mirror).collect();
-    let is_there = || missing.iter().any(|mirror| admission::check(&setup, mirror, empty).is_ok());
-    let lists = mode == Mode::DryRun;
-    let bars = Bars::new(Conditions { wanted: !args.json && !args.no_progress, lists });
-    let engine = Engine {
-        settings: &setup.settings,
-        state: &setup.state,
-        children: &children,
-        mode,
-        empty,
-        bounds: Bounds {
-            run_for: args.run_for,
-            batches: args.batches,
-            until_idle: args.until_idle,
-            drain_timeout: args.drain_timeout,
-        },
-        on_item: match mode {
-            Mode::DryRun if args.json => |mirror, change, path| print(&json::item(mirror, change, path)),
-            Mode::DryRun => list,
-            Mode::Real => log_item,
-        },
-        metrics: &setup.metrics,
-        log_file: args.logging.log_file.as_deref(),
-        notifier: &notifier,
-        bars: &bars,
-        missing: (mode == Mode::Real && !missing.is_empty() && !is_bounded(args)).then_some(&is_there),
-        may_reload: &|| may_reload(cli, args, &missing),
-        on_batch: if args.json { |mirror, batch| print(&json::line(&batch.json(mirror))) } else { |_, _| {} },
-    };
-    let watched: Vec<Mirror> = mirrors.iter().map(|(mirror, _)| mirror.clone()).collect();
-    let begun = Instant::now();
-    let outcome = engine.run(mirrors, &news, &tell)?;
-    drop(bars);
-    notifier.finish(&hooks, if outcome.reload { Hurry::Some } else { Hurry::None });
-    // Who asks for the end meanwhile, gets it.
-    if outcome.reload && outcome.signal.is_none() {
-        return begin_anew();
-    }
-    exits.extend(&outcome.exits);
-    if mode == Mode::Real && !args.json && io::stdout().is_terminal() && log_enabled!(Level::Warn) {
-        for mirror in &watched {
-            print(&summary(&setup, mirror, begun.elapsed()));
-        }
-    }
-    Ok(match (outcome.signal, Exit::merge(exits)) {
-        (Some(signal), Exit::Done) => End::Signal(signal),
-        // What was left undone is more important than why it ended.
-        (_, exit) => End::Exit(exit),
-    })
 }
 
 /// What a watch has done for a mirror, in a line.
@@ -172,15 +214,16 @@ fn is_bounded(args: &WatchArgs) -> bool {
 }
 
 /// Whether the configuration can be read again and is good.
-fn may_reload(cli: &Cli, args: &WatchArgs, missing: &[Mirror]) -> bool {
+fn may_reload(global: &Global, args: &WatchArgs, left_out: &[(Mirror, Exit)]) -> bool {
     if is_bounded(args) {
         warn!("the settings stay as they were: a run that ends by itself is not begun anew");
         return false;
     }
-    let empty = if args.writing.allow_empty { EmptySource::Allowed } else { EmptySource::Refused };
-    let prepared = setup::prepare(cli, &args.selection).and_then(|setup| {
+    let empty = EmptySource::of(args.writing.allow_empty);
+    let prepared = setup::prepare(global, &args.selection).and_then(|setup| {
         // What is refused at the beginning would end it; what was so before may stay so.
-        let was_missing = |mirror: &Mirror| missing.iter().any(|missing| missing.id() == mirror.id());
+        let was_missing =
+            |mirror: &Mirror| left_out.iter().any(|(missing, why)| *why != Exit::Locked && missing.id() == mirror.id());
         for mirror in setup.mirrors.iter().filter(|mirror| !was_missing(mirror)) {
             admission::check(&setup, mirror, empty)?;
         }
@@ -204,18 +247,4 @@ fn begin_anew() -> Result<End> {
     }
     let e = command.exec();
     Err(Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into())
-}
-
-fn log_item(mirror: &Mirror, change: Change, path: &Path) {
-    debug!(target: PATHS, "{mirror}: {} {}", change.word(), text::path(path));
-}
-
-fn list(mirror: &Mirror, change: Change, path: &Path) {
-    print(&format!("{mirror}: {:6} {}", change.word(), text::path(path)));
-}
-
-fn print(line: &str) {
-    if let Err(e) = report::print(&format!("{line}\n")) {
-        error!("the list cannot be written: {e}");
-    }
 }

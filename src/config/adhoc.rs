@@ -9,6 +9,7 @@ use super::error::on_one_line;
 use super::settings::{Host, Place, Rsync, Server, Settings, Source, Target};
 use super::{names, overlap};
 use crate::exit::{Exit, Failure};
+use crate::report::text;
 
 /// One `--to`, taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub fn adhoc(
     let here = match std::env::current_dir() {
         Ok(here) => here,
         Err(e) if needed => {
-            let why = format!("cannot determine the current directory: {e}; use absolute paths");
+            let why = format!("the current directory cannot be determined: {e}; use absolute paths");
             return Err(Failure::new(Exit::Failed, why));
         }
         Err(_) => PathBuf::from("/"),
@@ -103,7 +104,7 @@ fn target_name(place: &Place, taken: &BTreeMap<String, Target>) -> String {
 }
 
 fn destination(here: &Path, argument: &OsStr) -> Result<Destination, String> {
-    let shown = argument.display();
+    let shown = text::escaped(argument.as_bytes());
     if let Some(rest) = argument.as_bytes().strip_prefix(b"rsync://") {
         let rest = str::from_utf8(rest).map_err(|_| format!("--to {shown}: the address is not UTF-8"))?;
         return daemon(rest);

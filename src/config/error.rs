@@ -35,7 +35,7 @@ impl ConfigError {
             std::io::ErrorKind::PermissionDenied => "; run as a user who may read it",
             _ => "",
         };
-        ConfigError::line(format!("{file}: cannot read the configuration: {error}{remedy}"))
+        ConfigError::line(format!("{file}: the configuration cannot be read: {error}{remedy}"))
     }
 
     pub(super) fn not_text(file: &str, error: &FromUtf8Error) -> Self {

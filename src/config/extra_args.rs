@@ -1,51 +1,58 @@
 //! Which rsync options may be added with `extra-args`. Everything that could make a mirror incomplete, lose its history
 //! or change what rsync reports is refused with the reason; what is not known is refused too.
 //!
-//! Following symlinks (`-L`, `-k`, `--copy-links`, `--copy-unsafe-links`) is among the refused: the walk, the watcher
+//! Following symlinks (`-L`, `-k`, `--copy-links`, `--copy-unsafe-links`) is among the refused: the walk, a watch
 //! and the comparison all take a symlink for what it is. A followed one would bring files into the mirror that nobody
 //! watches and whose deletion nobody sees.
 
 use super::suggest;
 
-/// A long option, its other spellings, and whether it takes a value.
-struct Allowed(&'static str, &'static [&'static str], bool);
+/// A long option, its other spellings, and what it takes.
+struct Allowed(&'static str, &'static [&'static str], Takes);
+
+/// What comes after an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Value,
+}
 
 const ALLOWED: &[Allowed] = &[
-    Allowed("--compress", &["-z"], false),
-    Allowed("--compress-choice", &["--zc"], true),
-    Allowed("--compress-level", &["--zl"], true),
-    Allowed("--compress-threads", &["--zt"], true),
-    Allowed("--skip-compress", &[], true),
-    Allowed("--whole-file", &["-W"], false),
-    Allowed("--no-whole-file", &["--no-W"], false),
-    Allowed("--block-size", &["-B"], true),
-    Allowed("--checksum", &["-c"], false),
-    Allowed("--checksum-choice", &["--cc"], true),
-    Allowed("--sparse", &["-S"], false),
-    Allowed("--preallocate", &[], false),
-    Allowed("--fsync", &[], false),
-    Allowed("--executability", &["-E"], false),
-    Allowed("--atimes", &["-U"], false),
-    Allowed("--omit-dir-times", &["-O"], false),
-    Allowed("--omit-link-times", &["-J"], false),
-    Allowed("--open-noatime", &[], false),
-    Allowed("--chmod", &[], true),
-    Allowed("--chown", &[], true),
-    Allowed("--usermap", &[], true),
-    Allowed("--groupmap", &[], true),
-    Allowed("--fake-super", &[], false),
-    Allowed("--no-owner", &["--no-o"], false),
-    Allowed("--no-group", &["--no-g"], false),
-    Allowed("--no-perms", &["--no-p"], false),
-    Allowed("--no-D", &[], false),
-    Allowed("--no-devices", &[], false),
-    Allowed("--no-specials", &[], false),
-    Allowed("--safe-links", &[], false),
-    Allowed("--one-file-system", &["-x"], false),
-    Allowed("--ipv4", &["-4"], false),
-    Allowed("--ipv6", &["-6"], false),
-    Allowed("--address", &[], true),
-    Allowed("--max-alloc", &[], true),
+    Allowed("--compress", &["-z"], Takes::Nothing),
+    Allowed("--compress-choice", &["--zc"], Takes::Value),
+    Allowed("--compress-level", &["--zl"], Takes::Value),
+    Allowed("--compress-threads", &["--zt"], Takes::Value),
+    Allowed("--skip-compress", &[], Takes::Value),
+    Allowed("--whole-file", &["-W"], Takes::Nothing),
+    Allowed("--no-whole-file", &["--no-W"], Takes::Nothing),
+    Allowed("--block-size", &["-B"], Takes::Value),
+    Allowed("--checksum", &["-c"], Takes::Nothing),
+    Allowed("--checksum-choice", &["--cc"], Takes::Value),
+    Allowed("--sparse", &["-S"], Takes::Nothing),
+    Allowed("--preallocate", &[], Takes::Nothing),
+    Allowed("--fsync", &[], Takes::Nothing),
+    Allowed("--executability", &["-E"], Takes::Nothing),
+    Allowed("--atimes", &["-U"], Takes::Nothing),
+    Allowed("--omit-dir-times", &["-O"], Takes::Nothing),
+    Allowed("--omit-link-times", &["-J"], Takes::Nothing),
+    Allowed("--open-noatime", &[], Takes::Nothing),
+    Allowed("--chmod", &[], Takes::Value),
+    Allowed("--chown", &[], Takes::Value),
+    Allowed("--usermap", &[], Takes::Value),
+    Allowed("--groupmap", &[], Takes::Value),
+    Allowed("--fake-super", &[], Takes::Nothing),
+    Allowed("--no-owner", &["--no-o"], Takes::Nothing),
+    Allowed("--no-group", &["--no-g"], Takes::Nothing),
+    Allowed("--no-perms", &["--no-p"], Takes::Nothing),
+    Allowed("--no-D", &[], Takes::Nothing),
+    Allowed("--no-devices", &[], Takes::Nothing),
+    Allowed("--no-specials", &[], Takes::Nothing),
+    Allowed("--safe-links", &[], Takes::Nothing),
+    Allowed("--one-file-system", &["-x"], Takes::Nothing),
+    Allowed("--ipv4", &["-4"], Takes::Nothing),
+    Allowed("--ipv6", &["-6"], Takes::Nothing),
+    Allowed("--address", &[], Takes::Value),
+    Allowed("--max-alloc", &[], Takes::Value),
 ];
 
 /// Reasons with the options that they concern; a `*` at the end stands for every continuation.
@@ -123,8 +130,10 @@ pub(super) fn check(arg: &str) -> Result<(), String> {
 fn check_long(arg: &str) -> Result<(), String> {
     let (name, value) = arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value)));
     match (find(name)?, value) {
-        (true, None | Some("")) => Err(format!("`{name}` needs a value, in the same element: \"{name}=VALUE\"")),
-        (false, Some(_)) => Err(format!("`{name}` takes no value; write \"{name}\"")),
+        (Takes::Value, None | Some("")) => {
+            Err(format!("`{name}` needs a value, in the same element: \"{name}=VALUE\""))
+        }
+        (Takes::Nothing, Some(_)) => Err(format!("`{name}` takes no value; write \"{name}\"")),
         _ => Ok(()),
     }
 }
@@ -132,7 +141,7 @@ fn check_long(arg: &str) -> Result<(), String> {
 /// Checks what follows a single dash, letter by letter; the first one that takes a value takes all the rest.
 fn check_bundle(letters: &str) -> Result<(), String> {
     for (at, letter) in letters.char_indices() {
-        if find(&format!("-{letter}"))? {
+        if find(&format!("-{letter}"))? == Takes::Value {
             let value = &letters[at + letter.len_utf8()..];
             return if value.is_empty() {
                 Err(format!("`-{letter}` needs a value, in the same element: \"-{letter}VALUE\""))
@@ -144,12 +153,12 @@ fn check_bundle(letters: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether an allowed option takes a value; the reason when it is not allowed.
-fn find(option: &str) -> Result<bool, String> {
-    if let Some(Allowed(_, _, value)) =
+/// What an allowed option takes; the reason when it is not allowed.
+fn find(option: &str) -> Result<Takes, String> {
+    if let Some(Allowed(_, _, takes)) =
         ALLOWED.iter().find(|Allowed(long, others, _)| *long == option || others.contains(&option))
     {
-        return Ok(*value);
+        return Ok(*takes);
     }
     let covers = |pattern: &str| pattern.strip_suffix('*').map_or(pattern == option, |start| option.starts_with(start));
     if let Some((reason, _)) = REFUSED.iter().find(|(_, patterns)| patterns.split(' ').any(covers)) {
@@ -178,13 +187,13 @@ mod tests {
 
     #[test]
     fn the_tables_do_not_contradict_each_other() {
-        for Allowed(long, others, value) in ALLOWED {
+        for Allowed(long, others, takes) in ALLOWED {
             for name in std::iter::once(long).chain(*others) {
                 let covered =
                     |pattern: &str| pattern.strip_suffix('*').map_or(pattern == *name, |start| name.starts_with(start));
                 let refused = REFUSED.iter().any(|(_, patterns)| patterns.split(' ').any(covered));
                 assert!(!refused, "{name} is allowed and refused");
-                assert_eq!(find(name), Ok(*value));
+                assert_eq!(find(name), Ok(*takes));
             }
         }
     }

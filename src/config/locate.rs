@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 
+use crate::report::text;
+
 /// Names a configuration file from the environment.
 pub const VARIABLE: &str = "SERSYNC_CONFIG";
 
@@ -50,7 +52,7 @@ fn choose(
     if let Some(found) = places.iter().find(|place| exists(place)) {
         return Ok(found.clone());
     }
-    let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    let looked: Vec<String> = places.iter().map(|place| text::path(place)).collect();
     Err(ConfigError::line(format!(
         "no configuration found (looked at {}); name one with -c FILE, begin with what \
          `sersync config example` prints, or go without: --from PATH --to DEST",

@@ -21,6 +21,7 @@ pub mod server;
 pub mod settings;
 pub mod show;
 mod suggest;
+mod tables;
 mod trees;
 pub mod units;
 mod validate;
@@ -33,6 +34,8 @@ pub use error::ConfigError;
 pub use example::EXAMPLE;
 use settings::Settings;
 
+use crate::report::text;
+
 /// Reads and checks a configuration file.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ use settings::Settings;
 /// When the file cannot be read, is not TOML, or says something that cannot be done; every line of the error names the
 /// file as it was given.
 pub fn load(file: &Path) -> Result<Settings, ConfigError> {
-    let name = file.display().to_string();
+    let name = text::path(file);
     let bytes = fs::read(file).map_err(|error| ConfigError::unreadable(&name, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| ConfigError::not_text(&name, &error))?;
     parse(&text, &name)

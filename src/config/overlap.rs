@@ -3,10 +3,13 @@
 //!
 //! Paths are compared as they are written. What symlinks and mounts make of them is for the run to find out.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::settings::{Place, Settings, Source};
+
+use crate::report::text;
 
 /// A problem of one source.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,44 +22,65 @@ pub(super) struct Conflict {
 
 /// One root that mirrors are made in. Two targets may have the same one.
 #[derive(Clone, PartialEq, Eq)]
-enum Endpoint<'a> {
+enum MirrorRoot<'a> {
     Daemon { host: String, module: &'a str },
     Directory(&'a Path),
 }
 
-impl fmt::Display for Endpoint<'_> {
+impl fmt::Display for MirrorRoot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Daemon { host, module } => write!(f, "rsync://{host}/{module}"),
-            Endpoint::Directory(path) => write!(f, "{}", path.display()),
+            MirrorRoot::Daemon { host, module } => write!(f, "rsync://{host}/{module}"),
+            MirrorRoot::Directory(path) => f.write_str(&text::path(path)),
         }
     }
 }
 
 /// Everything that does not go together. Targets that are not defined are passed over.
 pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
+    let map = Map::new(settings);
     let mut found = Vec::new();
     for source in settings.sources.values() {
         let mut note = |message: String| found.push(Conflict { source: source.name.clone(), message });
         mirrored_twice(settings, source, &mut note);
         mirrors_itself(settings, source, &mut note);
-        for other in settings.sources.values() {
-            nested(settings, source, other, &mut note);
-            inside_a_mirror(settings, source, other, &mut note);
-        }
+        nested(settings, &map, source, &mut note);
+        inside_a_mirror(settings, &map, source, &mut note);
     }
     found
 }
 
+/// What is where: only what lies above a path can be in its way, so nobody has to be compared with all others.
+struct Map<'a> {
+    sources: BTreeMap<&'a Path, Vec<&'a Source>>,
+    /// The local directories in which a mirror or its history is kept, each with the first source that is kept there.
+    kept: BTreeMap<PathBuf, &'a Source>,
+}
+
+impl<'a> Map<'a> {
+    fn new(settings: &'a Settings) -> Self {
+        let mut map = Map { sources: BTreeMap::new(), kept: BTreeMap::new() };
+        for source in settings.sources.values() {
+            map.sources.entry(&source.path).or_default().push(source);
+            for (_, root) in directories(settings, source) {
+                for kept in kept_in(root, &source.name) {
+                    map.kept.entry(kept).or_insert(source);
+                }
+            }
+        }
+        map
+    }
+}
+
 /// The endpoints of a source, each with the name of the target.
-fn endpoints<'a>(settings: &'a Settings, source: &'a Source) -> Vec<(&'a str, Endpoint<'a>)> {
+fn endpoints<'a>(settings: &'a Settings, source: &'a Source) -> Vec<(&'a str, MirrorRoot<'a>)> {
     let targets = source.targets.iter().filter_map(|name| settings.targets.get(name));
     let each = targets.flat_map(|target| {
         let endpoints = match &target.place {
-            Place::Directory(path) => vec![Endpoint::Directory(path)],
+            Place::Directory(path) => vec![MirrorRoot::Directory(path)],
             Place::Daemon { module, hosts } => {
                 // The case of a host name has no meaning.
-                let endpoint = |host: String| Endpoint::Daemon { host: host.to_lowercase(), module };
+                let endpoint = |host: String| MirrorRoot::Daemon { host: host.to_lowercase(), module };
                 hosts.iter().map(|host| endpoint(host.to_string())).collect()
             }
         };
@@ -68,8 +92,8 @@ fn endpoints<'a>(settings: &'a Settings, source: &'a Source) -> Vec<(&'a str, En
 /// The local directories among the endpoints of a source, each with the name of the target.
 fn directories<'a>(settings: &'a Settings, source: &'a Source) -> Vec<(&'a str, &'a Path)> {
     let local = |(name, endpoint)| match endpoint {
-        Endpoint::Directory(path) => Some((name, path)),
-        Endpoint::Daemon { .. } => None,
+        MirrorRoot::Directory(path) => Some((name, path)),
+        MirrorRoot::Daemon { .. } => None,
     };
     endpoints(settings, source).into_iter().filter_map(local).collect()
 }
@@ -87,33 +111,36 @@ fn mirrored_twice(settings: &Settings, source: &Source, note: &mut impl FnMut(St
     }
 }
 
-/// `inner` lies in `outer` and goes to the same place.
-fn nested(settings: &Settings, inner: &Source, outer: &Source, note: &mut impl FnMut(String)) {
-    let Ok(inside) = inner.path.strip_prefix(&outer.path) else { return };
-    let same = inside.as_os_str().is_empty();
-    // Of two sources with the same path, the later one is told.
-    if inner.name == outer.name || (same && inner.name < outer.name) || excludes(outer, inside) {
-        return;
+/// `inner` lies in another source and goes to the same place.
+fn nested(settings: &Settings, map: &Map<'_>, inner: &Source, note: &mut impl FnMut(String)) {
+    let mine = endpoints(settings, inner);
+    for outer in inner.path.ancestors().filter_map(|path| map.sources.get(path)).flatten() {
+        let Ok(inside) = inner.path.strip_prefix(&outer.path) else { continue };
+        let same = inside.as_os_str().is_empty();
+        // Of two sources with the same path, the later one is told.
+        if inner.name == outer.name || (same && inner.name < outer.name) || excludes(outer, inside) {
+            continue;
+        }
+        let theirs = endpoints(settings, outer);
+        let shared = mine.iter().find(|(_, mine)| theirs.iter().any(|(_, other)| other == mine));
+        let Some((_, endpoint)) = shared else { continue };
+        let (outer, inner) = (&outer.name, text::path(&inner.path));
+        note(if same {
+            format!("{inner} is also the source `{outer}`, and both go to {endpoint}; make one source of the two")
+        } else {
+            let pattern = pattern(inside);
+            format!(
+                "{inner} is inside the source `{outer}`, and both go to {endpoint}: its files would be mirrored twice; \
+                 add \"{pattern}\" to `exclude` of [sources.{outer}]"
+            )
+        });
     }
-    let theirs = endpoints(settings, outer);
-    let shared = endpoints(settings, inner).into_iter().find(|(_, mine)| theirs.iter().any(|(_, other)| other == mine));
-    let Some((_, endpoint)) = shared else { return };
-    let (outer, inner) = (&outer.name, inner.path.display());
-    note(if same {
-        format!("{inner} is also the source `{outer}`, and both go to {endpoint}; make one source of the two")
-    } else {
-        let pattern = pattern(inside);
-        format!(
-            "{inner} is inside the source `{outer}`, and both go to {endpoint}: its files would be mirrored twice; \
-             add \"{pattern}\" to `exclude` of [sources.{outer}]"
-        )
-    });
 }
 
 /// A target of the source lies in the source, or the source in what the target holds.
 fn mirrors_itself(settings: &Settings, source: &Source, note: &mut impl FnMut(String)) {
     for (target, directory) in directories(settings, source) {
-        let (name, path, shown) = (&source.name, source.path.display(), directory.display());
+        let (name, path, shown) = (&source.name, text::path(&source.path), text::path(directory));
         if directory == source.path {
             note(format!("source `{name}` would mirror itself: {path} is also the directory of the target `{target}`"));
         } else if let Ok(inside) = directory.strip_prefix(&source.path) {
@@ -127,29 +154,27 @@ fn mirrors_itself(settings: &Settings, source: &Source, note: &mut impl FnMut(St
         } else if let Some(kept) =
             kept_in(directory, &source.name).into_iter().find(|kept| source.path.starts_with(kept))
         {
-            let kept = kept.display();
+            let kept = text::path(&kept);
             note(format!("source `{name}` would mirror itself: {path} is inside {kept} of the target `{target}`"));
         }
     }
 }
 
-/// A target of `source` lies where `other` is mirrored: that mirror would delete it as something that its source lacks.
-fn inside_a_mirror(settings: &Settings, source: &Source, other: &Source, note: &mut impl FnMut(String)) {
+/// A target of the source lies where some source is mirrored: that mirror would delete it as something that its source lacks.
+fn inside_a_mirror(settings: &Settings, map: &Map<'_>, source: &Source, note: &mut impl FnMut(String)) {
     for (target, directory) in directories(settings, source) {
-        for (_, root) in directories(settings, other) {
-            if let Some(kept) = kept_in(root, &other.name).into_iter().find(|kept| directory.starts_with(kept)) {
-                let (shown, kept, other) = (directory.display(), kept.display(), &other.name);
-                note(format!(
-                    "{shown} of the target `{target}` is inside {kept}, where the source `{other}` is kept; \
-                     use a directory elsewhere"
-                ));
-            }
+        for (kept, other) in directory.ancestors().filter_map(|path| map.kept.get_key_value(path)) {
+            let (shown, kept, other) = (text::path(directory), text::path(kept), &other.name);
+            note(format!(
+                "{shown} of the target `{target}` is inside {kept}, where the source `{other}` is kept; \
+                 use a directory elsewhere"
+            ));
         }
     }
 }
 
 /// The directories in which a target keeps a mirror and its history.
-fn kept_in(root: &Path, name: &str) -> [std::path::PathBuf; 2] {
+fn kept_in(root: &Path, name: &str) -> [PathBuf; 2] {
     [root.join(name), root.join(super::names::HISTORY)]
 }
 

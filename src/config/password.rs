@@ -6,9 +6,12 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::process::{Uid, geteuid};
+
 use super::error::on_one_line;
 use crate::exit::{Exit, Failure};
 use crate::report::shell;
+use crate::report::text;
 
 /// Checks that rsync will accept a password file and find a password in it. The content is never part of a message.
 ///
@@ -18,15 +21,14 @@ use crate::report::shell;
 /// root although root is going to use it, cannot be read, or has an empty first line.
 pub fn check(path: &Path) -> Result<(), Failure> {
     let refuse = |why: String| {
-        let line = format!("password-file {}: {why}", path.display());
+        let line = format!("password-file {}: {why}", text::path(path));
         Failure::new(Exit::Config, on_one_line(&line))
     };
     let metadata = fs::metadata(path).map_err(|error| {
         let make = format!("install -D -m 600 /dev/null {}", shell::path(path));
         refuse(format!("{error}; make it by `{make}`, and put the password into it that the daemon has for `user`"))
     })?;
-    let root = rustix::process::geteuid().is_root();
-    check_access(path, &metadata, root).map_err(refuse)?;
+    check_access(path, &metadata, geteuid()).map_err(refuse)?;
     let mut first = [0];
     let read = File::open(path).and_then(|mut file| file.read(&mut first));
     match read {
@@ -41,7 +43,7 @@ pub fn check(path: &Path) -> Result<(), Failure> {
 }
 
 /// The rules that rsync applies itself, except that it tolerates others who may execute the file.
-fn check_access(path: &Path, metadata: &Metadata, root: bool) -> Result<(), String> {
+fn check_access(path: &Path, metadata: &Metadata, reader: Uid) -> Result<(), String> {
     let word = shell::path(path);
     if !metadata.is_file() {
         return Err("is not a regular file; put the password into a file of its own".to_owned());
@@ -50,7 +52,7 @@ fn check_access(path: &Path, metadata: &Metadata, root: bool) -> Result<(), Stri
         let mode = metadata.mode() & 0o7777;
         return Err(format!("is accessible by others (mode {mode:o}), which rsync refuses; run `chmod 600 {word}`"));
     }
-    if root && metadata.uid() != 0 {
+    if reader.is_root() && metadata.uid() != 0 {
         let owner = metadata.uid();
         return Err(format!("belongs to user {owner}, and rsync as root wants root's; run `chown root {word}`"));
     }
@@ -94,7 +96,7 @@ mod tests {
     fn root_needs_a_file_of_root() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let metadata = file.as_file().metadata().unwrap();
-        let verdict = check_access(file.path(), &metadata, true);
+        let verdict = check_access(file.path(), &metadata, Uid::ROOT);
         assert_eq!(verdict.is_ok(), metadata.uid() == 0);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::report::text;
+
 /// An absolute path without `.`, doubled and trailing slashes.
 pub(super) fn absolute(path: &str) -> Result<PathBuf, String> {
     if !path.starts_with('/') {
@@ -15,7 +17,7 @@ pub(super) fn marker(written: &str, source: &Path) -> Result<PathBuf, String> {
     let path = plain(written)?;
     let inside = if path.is_absolute() {
         let outside = |_| {
-            let (path, source) = (path.display(), source.display());
+            let (path, source) = (text::path(&path), text::path(source));
             format!("\"{path}\" is not inside {source}; name a file inside the source")
         };
         path.strip_prefix(source).map_err(outside)?

@@ -1,10 +1,11 @@
 //! The validated settings: what every command works from. Nothing here is optional that a command needs, and nothing
 //! here was taken over from the file without having been checked.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use std::collections::BTreeMap;
+use crate::report::text;
 
 /// Everything that the configuration says, checked and with defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,20 @@ pub struct Settings {
     pub targets: BTreeMap<String, Target>,
     /// `[sources.NAME]`, by name.
     pub sources: BTreeMap<String, Source>,
+}
+
+impl Settings {
+    /// A target by its name.
+    ///
+    /// # Errors
+    /// One line when there is none of this name.
+    pub fn target(&self, name: &str) -> Result<&Target, String> {
+        self.targets.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.targets.keys().map(String::as_str).collect();
+            let name = text::escaped(name.as_bytes());
+            format!("there is no target `{name}` in the configuration; known are: {}", known.join(", "))
+        })
+    }
 }
 
 /// How rsync is run against one target: `[rsync]` with the overrides of `[targets.NAME.rsync]`.
@@ -97,6 +112,18 @@ pub enum Backend {
     Fanotify,
     /// inotify.
     Inotify,
+}
+
+impl Backend {
+    /// Its word in the configuration and in texts.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Backend::Auto => "auto",
+            Backend::Fanotify => "fanotify",
+            Backend::Inotify => "inotify",
+        }
+    }
 }
 
 /// What `watch` compares when it starts.

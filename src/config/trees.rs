@@ -9,8 +9,9 @@ use toml::Spanned;
 use super::error::Problems;
 use super::settings::{Host, Place, Rsync, Source, Target};
 use super::written::{self, Named, Texts};
-use super::{names, paths, server, suggest, validate};
-use crate::tree::exclude::Excludes;
+use super::{names, paths, server, suggest, tables};
+use crate::exclude::Excludes;
+use crate::report::text;
 
 /// Checks the targets. One that is wrong is left out, which does no harm since its problem is noted.
 pub(super) fn targets(
@@ -24,7 +25,7 @@ pub(super) fn targets(
     let mut targets = BTreeMap::new();
     for (name, target) in written.into_iter().flatten() {
         let usable = names::check(name.get_ref()).map_err(|why| problems.at(name.span(), why)).is_ok();
-        let rsync = validate::rsync(problems, target.rsync.as_ref(), base);
+        let rsync = tables::rsync(problems, target.rsync.as_ref(), base);
         let server = server::table(problems, name.get_ref(), target);
         if let Some(place) = place(problems, name, target)
             && usable
@@ -170,7 +171,7 @@ fn relative_to_source(pattern: &str, source: &Path) -> Result<(), String> {
         }
         Ok(inside) if source != Path::new("/") => {
             let slash = if pattern.ends_with('/') { "/" } else { "" };
-            let inside = inside.display();
+            let inside = text::path(inside);
             Err(format!("\"{pattern}\" can never match: patterns start at the source; write \"/{inside}{slash}\""))
         }
         _ => Ok(()),

@@ -1,11 +1,8 @@
 //! The dirty set: the bounded tree of paths that still have to be pushed to one mirror. Pure.
 //!
 //! A mark says no more than "look here again": what happened there is decided when the set is flushed. When there are
-//! more marks than the limit, directories are folded: nothing is forgotten, it only gets coarser.
-
-pub mod plan;
-#[cfg(test)]
-mod tests;
+//! more marks than the limit, directories are folded: nothing is forgotten, it only gets coarser. What is made of what
+//! was folded, and when a directory is too large to be listed, is decided in `plan.rs`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -230,3 +227,6 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

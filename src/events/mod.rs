@@ -6,11 +6,12 @@
 
 mod fanotify;
 mod inotify;
+mod interfaces;
+mod limits;
 mod mounts;
 mod recovery;
 mod session;
 pub mod source;
-mod trial;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,12 +22,10 @@ use std::time::Instant;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::dirty::Mark;
-use crate::state::record::Moment;
+use crate::moment::Moment;
+use crate::root::Identity;
 
-pub use trial::fanotify_obstacle;
-
-/// Device and inode number of a directory. They tell one directory from another while a process lives, not longer.
-pub type Identity = (u64, u64);
+pub use interfaces::{best_first, obstacle};
 
 /// Where an event source delivers to. No method may block.
 pub trait Sink: Send + Sync {

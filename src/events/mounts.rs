@@ -1,16 +1,15 @@
 //! What is mounted below a source, and when that changes. No event of the directories themselves tells.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use log::{info, warn};
 
 use crate::config::settings::Source;
+use crate::mountinfo;
 use crate::report::text;
 
 /// The mount points below a directory.
@@ -41,9 +40,9 @@ impl Mounts {
         let mut text = Vec::new();
         self.table.rewind()?;
         self.table.read_to_end(&mut text)?;
-        let now = mount_points(&text);
+        let now = mountinfo::mounts(&text);
         let now: BTreeSet<PathBuf> =
-            now.filter_map(|point| Some(point.strip_prefix(&self.root).ok()?.to_owned())).collect();
+            now.filter_map(|mount| Some(mount.point.strip_prefix(&self.root).ok()?.to_owned())).collect();
         let changes = now.symmetric_difference(&self.below).filter(|path| !path.as_os_str().is_empty());
         let changes = changes.cloned().collect();
         self.below = now;
@@ -87,37 +86,5 @@ impl AsFd for Mounts {
 /// # Errors
 /// When it cannot be opened.
 pub(super) fn table() -> io::Result<File> {
-    File::open("/proc/self/mountinfo")
-}
-
-/// The fifth field of each line, in which blanks and backslashes are written as octal numbers (proc(5)).
-fn mount_points(text: &[u8]) -> impl Iterator<Item = PathBuf> {
-    let fields = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    fields.map(|field| {
-        let mut bytes = Vec::with_capacity(field.len());
-        let mut rest = field;
-        while let Some((first, tail)) = rest.split_first() {
-            let escaped = rest;
-            rest = tail;
-            if let [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] = escaped {
-                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = tail;
-            } else {
-                bytes.push(*first);
-            }
-        }
-        PathBuf::from(OsString::from_vec(bytes))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_with_blanks_are_read() {
-        let text = b"22 1 0:21 / /a\\040b\\134c rw - tmpfs none rw\n23 1 0:22 /x /plain rw shared:1 - ext4 /dev/x rw\n";
-        let points: Vec<PathBuf> = mount_points(text).collect();
-        assert_eq!(points, [PathBuf::from("/a b\\c"), PathBuf::from("/plain")]);
-    }
+    File::open(mountinfo::TABLE)
 }

@@ -6,18 +6,20 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::{Identity, Sink, Waker};
+use super::{Sink, Waker};
 use crate::config::settings::Source;
-use crate::state::record::Moment;
+use crate::exclude::Excludes;
+use crate::moment::Moment;
+use crate::mutex::lock;
+use crate::root::Identity;
 use crate::tree::Reach;
-use crate::tree::exclude::Excludes;
 
 /// How often the root is compared with the one that is watched.
 pub(super) const ROOT_CHECK: Duration = Duration::from_secs(10);
@@ -45,6 +47,21 @@ pub(super) trait Session {
 
     /// Everything that happened before this moment was reported; nothing when it was never that far.
     fn reported(&self) -> Option<Moment>;
+}
+
+/// Why an interface cannot be opened for a source.
+#[derive(Debug)]
+pub(super) enum CannotOpen {
+    /// It cannot be done here, for this reason.
+    Unable(String),
+    /// Something went wrong.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for CannotOpen {
+    fn from(e: io::Error) -> Self {
+        CannotOpen::Failed(e)
+    }
 }
 
 /// Why a session ended.
@@ -117,11 +134,11 @@ pub(super) struct Horizon(Mutex<Option<Moment>>);
 impl Horizon {
     /// Everything that happened before this moment was reported.
     pub(super) fn reached(&self, moment: Moment) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
+        *lock(&self.0) = Some(moment);
     }
 
     pub(super) fn moment(&self) -> Option<Moment> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 

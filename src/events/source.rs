@@ -9,17 +9,17 @@ use chrono::Local;
 use log::{error, info, warn};
 use rustix::io::Errno;
 
-use super::fanotify::{self, CannotOpen};
-use super::inotify;
-use super::session::{Ended, Missed, ROOT_CHECK, Scene, Session, Stop};
-use super::{Sink, Waker};
+use super::interfaces::{self, Interface};
+use super::session::{Ended, Missed, ROOT_CHECK, Scene, Stop};
+use super::{Sink, Waker, limits};
 use crate::config::settings::{Backend, Source};
-use crate::exit::{Exit, Failure};
+use crate::exclude::Excludes;
 use crate::guard::{self, EmptySource};
-use crate::report::fold::{Fold, Say};
-use crate::state::record::Moment;
+use crate::kernel_limits;
+use crate::moment::Moment;
+use crate::report::repeats::{Repeats, Say};
+use crate::report::text;
 use crate::tree::Reach;
-use crate::tree::exclude::Excludes;
 
 /// A running event source.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl EventSource {
     /// Starts watching by the given interface. The sink hears when every directory is watched.
     ///
     /// # Errors
-    /// When threads or descriptors cannot be had, and when fanotify is asked for where it cannot be used.
+    /// When threads or descriptors cannot be had, and when an interface is asked for that cannot be used here.
     pub fn start(
         source: Arc<Source>,
         backend: Backend,
@@ -45,9 +45,7 @@ impl EventSource {
         sink: Arc<dyn Sink>,
     ) -> anyhow::Result<EventSource> {
         let stop = Arc::new(Stop::new()?);
-        if backend == Backend::Fanotify {
-            check_fanotify(&scene(&source, &excludes, sink.as_ref(), &stop))?;
-        }
+        interfaces::check_wish(scene(&source, &excludes, sink.as_ref(), &stop), backend)?;
         let supervisor = thread::Builder::new().name(format!("events {}", source.name)).spawn({
             let stop = Arc::clone(&stop);
             move || supervise(&source, backend, &excludes, sink.as_ref(), &stop)
@@ -77,77 +75,76 @@ fn scene<'a>(source: &'a Source, excludes: &'a Excludes, sink: &'a dyn Sink, sto
     Scene { source, excludes, reach: Reach::of_source(source, excludes), sink, stop }
 }
 
-/// That fanotify is asked for where it can never work is better said before anything begins. Anything else that is wrong
-/// may be better later.
-fn check_fanotify(scene: &Scene<'_>) -> Result<(), Failure> {
-    match fanotify::open(*scene) {
-        Err(CannotOpen::Unable(why)) => {
-            let cure = "set `backend` in [watch] to \"auto\" or \"inotify\"";
-            Err(Failure::new(Exit::Failed, format!("fanotify cannot be used: {why}; {cure}")))
-        }
-        Ok(_) | Err(CannotOpen::Failed(_)) => Ok(()),
-    }
-}
-
 /// Runs one session after the other until the source is stopped.
 fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn Sink, stop: &Stop) {
     let name = &source.name;
     let mut missed = Missed::Nothing;
     let mut mounted = false;
-    let mut fold = Fold::default();
+    let mut repeats = Repeats::default();
     while !stop.is_requested() {
         let begun = Instant::now();
         mounted |= guard::is_mounted(&source.path);
         let mut reported = None;
-        let ended = open(scene(source, excludes, sink, stop), backend).and_then(|(kind, mut session)| {
+        let opened = interfaces::open(scene(source, excludes, sink, stop), backend);
+        let ended = opened.and_then(|(interface, mut session)| {
             let ended = session.run(&missed);
             reported = session.reported();
-            Ok((kind, ended?))
+            Ok((interface, ended?))
         });
         match ended {
             Ok((_, Ended::Stopped)) => return,
-            Ok((kind, Ended::Overflow)) => {
+            Ok((interface, Ended::Overflow)) => {
                 missed = since(missed, reported);
                 sink.overflowed();
-                let (why, told) = ("changes came faster than they were read", missed.told());
-                match fold.failed(why, Instant::now(), Local::now()) {
-                    Say::Reason => warn!(
-                        "source `{name}`: {why}, so what changed {told} is looked for; if this is usual, raise the limit: \
-                         sysctl fs.{kind}.max_queued_events=1000000"
-                    ),
-                    Say::Still(how) => warn!("source `{name}`: {why}, and what changed {told} is looked for; {how}"),
-                    Say::Nothing => info!("source `{name}`: {why}, and what changed {told} is looked for"),
-                }
+                tell_of_overflow(name, interface, &missed, &mut repeats);
             }
             Ok((_, Ended::Unable)) => missed = since(missed, reported),
             Ok((_, Ended::RootLost)) => {
                 sink.watching(None);
-                warn!("source `{name}` ({}): the directory is gone or replaced; waiting for it", source.path.display());
+                error!(
+                    "source `{name}` ({}): the directory is gone or replaced; waiting for it",
+                    text::path(&source.path)
+                );
                 if !wait_for_root(source, mounted, stop) {
                     return;
                 }
-                info!("source `{name}`: the directory is back; everything is compared once");
+                warn!("source `{name}`: the directory is back; everything is compared once");
                 missed = Missed::Everything;
             }
             Err(e) => {
-                let why = explain(&e);
-                match fold.failed(&why, Instant::now(), Local::now()) {
-                    Say::Reason => error!("source `{name}`: {why}; trying again"),
-                    Say::Still(how) => error!("source `{name}`: {why}; {how}"),
-                    Say::Nothing => {}
-                }
+                tell_of_failure(name, &explain(&e), &mut repeats);
                 missed = Missed::Everything;
                 stop.pause(ROOT_CHECK);
             }
         }
         if begun.elapsed() > ROOT_CHECK * 2 {
             // It went well for a while, so what comes next is news.
-            fold.worked();
+            repeats.worked();
         }
         sink.degraded(None);
         sink.watches(0);
         // Whatever makes it fail again and again, it costs little.
         stop.pause(LEAST_SESSION.saturating_sub(begun.elapsed()));
+    }
+}
+
+fn tell_of_overflow(name: &str, interface: &Interface, missed: &Missed, repeats: &mut Repeats) {
+    let (why, told) = ("changes came faster than they were read", missed.told());
+    match repeats.failed(why, Instant::now(), Local::now()) {
+        Say::Reason => {
+            let remedy = limits::remedy(interface.queue, kernel_limits::queue_that_overflowed());
+            warn!("source `{name}`: {why}, so what changed {told} is looked for; if this is usual, {remedy}");
+        }
+        Say::Still(how) => warn!("source `{name}`: {why}, and what changed {told} is looked for; {how}"),
+        Say::Nothing => info!("source `{name}`: {why}, and what changed {told} is looked for"),
+    }
+}
+
+fn tell_of_failure(name: &str, why: &str, repeats: &mut Repeats) {
+    match repeats.failed(why, Instant::now(), Local::now()) {
+        Say::Reason => error!("source `{name}`: {why}; trying again"),
+        Say::Still(how) => error!("source `{name}`: {why}; {how}"),
+        Say::Nothing => {}
     }
 }
 
@@ -163,28 +160,6 @@ impl Missed {
             Missed::Nothing | Missed::Everything => "meanwhile".to_owned(),
         }
     }
-}
-
-/// Opens the interface that is asked for, or the one that works.
-fn open<'a>(scene: Scene<'a>, backend: Backend) -> io::Result<(&'static str, Box<dyn Session + 'a>)> {
-    let asked_for = "as `backend` says";
-    let why = match backend {
-        Backend::Inotify => asked_for.to_owned(),
-        Backend::Auto | Backend::Fanotify => match fanotify::open(scene) {
-            Ok(session) => {
-                let able = "this process may, and the file system can";
-                let why = if backend == Backend::Auto { able } else { asked_for };
-                info!("source `{}`: watching by fanotify: {why}", scene.source.name);
-                return Ok(("fanotify", Box::new(session)));
-            }
-            Err(CannotOpen::Failed(e)) => return Err(e),
-            Err(CannotOpen::Unable(why)) if backend == Backend::Fanotify => {
-                return Err(io::Error::other(format!("fanotify cannot be used: {why}")));
-            }
-            Err(CannotOpen::Unable(why)) => format!("fanotify cannot be used: {why}"),
-        },
-    };
-    Ok(("inotify", Box::new(inotify::open(scene, why)?)))
 }
 
 /// Waits until the root may be mirrored; false when the source was stopped before. Where it was `mounted`, what is below the
@@ -204,11 +179,12 @@ fn wait_for_root(source: &Source, mounted: bool, stop: &Stop) -> bool {
 }
 
 fn explain(e: &io::Error) -> String {
+    let why = format!("its changes cannot be watched: {e}");
     match Errno::from_io_error(e) {
-        Some(Errno::MFILE) => format!(
-            "its changes cannot be watched: {e}; raise the limit: sysctl fs.inotify.max_user_instances=1024 (or the limit \
-             of open files)"
-        ),
-        _ => format!("its changes cannot be watched: {e}"),
+        Some(Errno::MFILE) => {
+            let remedy = limits::remedy(kernel_limits::INSTANCES, kernel_limits::one_each(1));
+            format!("{why}; {remedy}, or that of open files")
+        }
+        _ => why,
     }
 }

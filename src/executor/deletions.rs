@@ -44,8 +44,8 @@ impl Deletions {
             Mode::DryRun => format!("this one would delete {deleted}"),
         };
         let why =
-            format!("a pass may delete {limit} paths here (`max-delete`); {what}. If it is meant: --force-delete");
-        Trouble { exit: Exit::Refused, why }
+            format!("a pass may delete {limit} paths here (`max-delete`); {what}; if it is meant: --force-delete");
+        Trouble::new(Exit::Refused, why)
     }
 
     /// Whether there were more than may be.

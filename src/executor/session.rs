@@ -1,24 +1,57 @@
-//! One rsync run: how it is started, and what is made of what it prints.
+//! One rsync run: how it is started, and what its end means.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::slice;
 use std::sync::atomic::Ordering;
 
-use log::{error, trace, warn};
+use log::{debug, error, trace, warn};
 
-use super::{Executor, Mode, OnItem, Tally, Together};
+use super::reading::{Heard, Reading};
+use super::{Executor, Mode, OnItem};
+use crate::bucket::Bucket;
 use crate::exit::Exit;
-use crate::history::bucket::Bucket;
-use crate::meter::Job as Gauge;
 use crate::report::text;
 use crate::rsync::argv::{self, JobOptions};
-use crate::rsync::children::{Ends, NotRun, Standstill};
-use crate::rsync::outcome::{self, Ending, Outcome, Trouble};
-use crate::rsync::output::{self, Change, Line};
+use crate::rsync::children::{EndedBy, Finished, Limits};
+use crate::rsync::outcome::{self, Blocked, Ending, Outcome, Trouble};
+use crate::rsync::output;
 use crate::rsync::placement::{self, Placement};
+use crate::rsync::tally::Tally;
 use crate::scope::{Listed, Scope};
+
+/// What a job has to share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Together {
+    /// The clients at work at the same time, this one included: they share the bandwidth.
+    pub(super) clients: usize,
+    /// The jobs that share what may be deleted.
+    pub(super) jobs: usize,
+}
+
+impl Together {
+    /// Nothing.
+    pub(super) const ALONE: Together = Together { clients: 1, jobs: 1 };
+}
+
+/// What became of one run.
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    /// Why the receiver broke it off, when that was a path.
+    pub(super) broken_off: Option<BrokenOff>,
+}
+
+/// A session that was broken off because of a path.
+#[derive(Clone)]
+pub(super) struct BrokenOff {
+    pub(super) by: Blocked,
+    /// The first file that was sent. The receiver takes one after the other, so it has arrived when it is not that path.
+    pub(super) first_sent: Option<PathBuf>,
+}
+
+const UNLIMITED: &str =
+    "rsync says that it reached a limit of deletions, but was given none; see what the daemon's log says of it";
 
 impl Executor<'_> {
     /// One rsync run for a scope.
@@ -30,7 +63,7 @@ impl Executor<'_> {
         together: Together,
         tally: &mut Tally,
         on_item: &OnItem<'_>,
-    ) -> Outcome {
+    ) -> Ended {
         let dry_run = self.mode == Mode::DryRun;
         let (missing_args, compare) = (self.missing_args, self.compare);
         let max_delete = self.deletions.share(together.jobs).filter(|_| !dry_run);
@@ -50,8 +83,14 @@ impl Executor<'_> {
         };
         let command = argv::command(self.mirror, scope, options);
         let gauge = self.meter.map(|meter| meter.job(scope));
-        let reading = Reading { placing: None, excludes_nothing: exclude.is_empty(), gauge };
-        self.run_rsync(command, reading, tally, on_item)
+        let reading = Reading { excludes_nothing: exclude.is_empty(), gauge, ..Reading::default() };
+        let ended = self.run_rsync(command, reading, tally, on_item);
+        if ended.outcome == Outcome::Limited && max_delete.is_none() {
+            // Whoever runs it again because of that would do so for ever.
+            let trouble = Trouble::new(Exit::Failed, UNLIMITED.to_owned());
+            return Ended { outcome: Outcome::Permanent(trouble), broken_off: None };
+        }
+        ended
     }
 
     /// Puts what was renamed in its new place, from what the mirror has of it. What cannot be put there is not sent: that is
@@ -60,13 +99,11 @@ impl Executor<'_> {
         let mut tally = Tally::default();
         // Nothing goes into it, but it is to be known what is new.
         let place = Scope::Listed(Listed { present: vec![placement.to().to_owned()], ..Listed::default() });
-        if let Err(outcome) = self.bucket_for(slice::from_ref(&place)) {
-            return (outcome, tally);
-        }
+        self.bucket_for(slice::from_ref(&place));
         let command = placement::command(self.mirror, placement, self.root());
-        let reading = Reading { placing: Some(placement.to()), excludes_nothing: true, gauge: None };
-        let outcome = self.run_rsync(command, reading, &mut tally, on_item);
-        (outcome, tally)
+        let reading = Reading { placing: Some(placement.to()), excludes_nothing: true, ..Reading::default() };
+        let ended = self.run_rsync(command, reading, &mut tally, on_item);
+        (ended.outcome, tally)
     }
 
     fn run_rsync(
@@ -75,113 +112,63 @@ impl Executor<'_> {
         mut reading: Reading<'_>,
         tally: &mut Tally,
         on_item: &OnItem<'_>,
-    ) -> Outcome {
-        let dry_run = self.mode == Mode::DryRun;
+    ) -> Ended {
+        let without_a_session = |outcome| Ended { outcome, broken_off: None };
         if self.root.as_ref().is_some_and(|root| !root.is_in_place()) {
-            let why = format!("the source {} was renamed, replaced or unmounted", self.mirror.source.path.display());
-            return Outcome::Permanent(Trouble { exit: Exit::Unreachable, why });
+            let why = format!("the source {} was renamed, replaced or unmounted", text::path(&self.mirror.source.path));
+            return without_a_session(Outcome::Permanent(Trouble::new(Exit::Unreachable, why)));
         }
         trace!("{}: {}", self.mirror, argv::as_text(&command));
         tally.runs += 1;
-        let mut not_deleted: Vec<PathBuf> = Vec::new();
-        let mut deletions_skipped = false;
-        let (mut deleted, mut at_its_end) = (0, false);
-        let mut lost: Option<(PathBuf, u64)> = None;
-        let ends = if reading.gauge.is_some() { Ends::Return } else { Ends::Newline };
         // As long as rsync looks at its clock, it ends by its own `--timeout` long before that.
-        let still = Standstill::Limited(self.mirror.rsync.timeout * 2);
-        let finished = self.children.run_watched(&mut command, ends, still, |line| match output::parse(line) {
-            // Paths of the mirror are relative. rsync made room for a version, and removed another one for it.
-            Line::Item { change: Change::Delete, path, .. } if path.is_absolute() => {
-                lost.get_or_insert((path, 0)).1 += 1;
-            }
-            Line::Item { change, bytes, path } => {
-                let (change, path) = reading.meant(change, path);
-                if self.told.is_new(change, &path) {
-                    tally.count(change, bytes);
-                } else if dry_run {
-                    return;
-                }
-                deleted += u64::from(change == Change::Delete);
-                // A directory that replaces a file counts as created, and the file is in the bucket.
-                match reading.placing {
-                    Some(_) => self.history().note_placed(&path),
-                    None => self.history().note(change, &path),
-                }
-                on_item(change, &path);
-            }
-            Line::BytesSent(sent) => {
-                at_its_end = true;
-                tally.sent += sent;
-            }
-            // Where something is excluded, it stays for the sake of that, as it shall.
-            Line::NotDeleted(path) if reading.excludes_nothing => not_deleted.push(path),
-            Line::DeletionsSkipped => deletions_skipped = true,
-            Line::Progress { bytes, looked } => {
-                if let Some(gauge) = &mut reading.gauge {
-                    // A dry run sends nothing: the sizes are those of what it would send.
-                    gauge.at(if dry_run { 0 } else { bytes }, looked);
-                }
-            }
-            Line::NotDeleted(_) | Line::Other => {}
+        let standstill = Limits::of(&command, self.mirror);
+        let ends = reading.ends();
+        let finished = self.children.run(&mut command, ends, standstill, |line| {
+            self.read(output::parse(line), &mut reading, tally, on_item);
         });
-        self.deletions.add(deleted);
+        let heard = reading.heard;
+        self.deletions.add(heard.deleted);
         self.history().settle();
-        if let Some((first, paths)) = lost {
-            let (first, paths) =
-                (text::path(&first), text::count(usize::try_from(paths).unwrap_or(usize::MAX), "path"));
-            error!("{}: rsync removed {paths} from the history, {first} first", self.mirror);
+        if let Some((first, paths)) = &heard.lost {
+            let (first, paths) = (text::path(first), count(*paths, "path"));
+            error!(mirror:% = self.mirror; "{}: rsync removed {paths} from the history, {first} first", self.mirror);
         }
-        let finished = match finished {
-            Ok(finished) => finished,
-            Err(NotRun::Closed | NotRun::Limit) => return Outcome::Stopped,
-            Err(NotRun::Io(e)) => {
-                let why = format!("rsync could not be run: {e}");
-                return Outcome::Transient(Trouble { exit: Exit::Failed, why });
-            }
-        };
-        if self.children.is_closed() && !finished.status.success() {
-            return Outcome::Stopped;
+        match finished {
+            Ok(finished) => self.ended(&finished, heard),
+            Err(why) => without_a_session(outcome::not_run(why)),
         }
-        if finished.stood_still {
-            let why = "nothing came or went for twice the `timeout`, so rsync was killed: the daemon does not answer, or \
-                       something in the source cannot be opened, like a fifo in the place of a file";
-            return Outcome::Aborted(Trouble { exit: Exit::Unreachable, why: why.to_owned() });
-        }
-        if finished.errors.iter().any(|line| output::says_too_many_deletions(line)) {
-            return Outcome::Limited;
+    }
+
+    /// What the end of a run means, with what it has printed.
+    fn ended(&self, finished: &Finished, mut heard: Heard) -> Ended {
+        let Heard { not_deleted, deletions_skipped, at_its_end, .. } = &heard;
+        let (not_deleted, deletions_skipped) = (not_deleted.as_slice(), *deletions_skipped);
+        let ending = Ending { not_deleted, deletions_skipped, ..Ending::of(finished, *at_its_end) };
+        let outcome = outcome::classify(self.mirror, ending);
+        let by = matches!(outcome, Outcome::Aborted(_)).then(|| outcome::blocked(self.mirror, ending)).flatten();
+        self.log(finished);
+        let broken_off = by.map(|by| BrokenOff { by, first_sent: heard.first_sent.take() });
+        Ended { outcome, broken_off }
+    }
+
+    /// What it said is in the log, unless it was stopped.
+    fn log(&self, finished: &Finished) {
+        let mirror = self.mirror;
+        if finished.by == EndedBy::Stop {
+            return;
         }
         // What is tried again and again would say it each time.
         if finished.errors_dropped > 0 && !self.dropped_told.swap(true, Ordering::Relaxed) {
-            let dropped = text::count(usize::try_from(finished.errors_dropped).unwrap_or(usize::MAX), "further error");
-            warn!("{}: {dropped} of rsync not shown", self.mirror);
+            let dropped = count(finished.errors_dropped, "further error");
+            warn!(mirror:%; "{mirror}: {dropped} of rsync not shown");
         }
-        if finished.status.success() && !at_its_end {
-            return outcome::unanswered();
+        if !finished.status.success() {
+            let said: Vec<String> = finished.errors.iter().map(|line| text::escaped(line)).collect();
+            debug!(mirror:%; "{mirror}: rsync: {}: {}", finished.status, said.join(" | "));
         }
-        let (code, errors) = (finished.status.code(), finished.errors.as_slice());
-        outcome::classify(self.mirror, Ending { code, errors, not_deleted: &not_deleted, deletions_skipped })
     }
 }
 
-/// What is to be known to understand what a run prints.
-struct Reading<'a> {
-    /// The directory into which something is put that was not there; its paths are relative to that.
-    placing: Option<&'a Path>,
-    /// What it could not delete was to be deleted.
-    excludes_nothing: bool,
-    /// Told how far it is.
-    gauge: Option<Gauge<'a>>,
-}
-
-impl Reading<'_> {
-    /// What was done to which path of the source.
-    fn meant(&self, change: Change, path: PathBuf) -> (Change, PathBuf) {
-        match self.placing {
-            None => (change, path),
-            Some(base) if path == Path::new(".") => (Change::Create, base.join("")),
-            // That it is a link or a copy of something on the other side does not matter.
-            Some(base) => (Change::Create, base.join(path)),
-        }
-    }
+fn count(number: u64, what: &str) -> String {
+    text::count(usize::try_from(number).unwrap_or(usize::MAX), what)
 }

@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use crate::mutex::lock;
 use crate::rsync::output::Change;
 
 /// Beyond this many, what is new is not remembered, and may be counted again: some 20 MB.
@@ -22,13 +23,13 @@ impl Told {
     /// Whether this is told for the first time.
     pub(super) fn is_new(&self, change: Change, path: &Path) -> bool {
         let number = self.hasher.hash_one((change, path));
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = lock(&self.changes);
         if changes.len() < MOST { changes.insert(number) } else { !changes.contains(&number) }
     }
 
     /// Forgets all of it.
     pub(super) fn clear(&self) {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.changes).clear();
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use log::warn;
 
+use super::advised;
+use super::place::make_dirs;
 use crate::exit::{Exit, Failure};
 use crate::report::text;
 
@@ -16,8 +18,8 @@ use crate::report::text;
 /// When another run is at work there, or the directory cannot be made or read.
 pub fn lock(dir: &Path, command: &str) -> Result<Option<fs::File>> {
     let shown = text::path(dir);
-    fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {shown}"))?;
-    let file = fs::File::open(dir).with_context(|| format!("cannot read {shown}"))?;
+    make_dirs(dir).map_err(advised).with_context(|| format!("the directory {shown} cannot be made"))?;
+    let file = fs::File::open(dir).map_err(advised).with_context(|| text::cannot_be("read", dir))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => {
@@ -25,7 +27,7 @@ pub fn lock(dir: &Path, command: &str) -> Result<Option<fs::File>> {
             Err(Failure::new(Exit::Locked, why).into())
         }
         Err(TryLockError::Error(e)) => {
-            warn!("{shown} cannot be locked ({e}): run no other `sersync {command}` for it at the same time");
+            warn!("{shown} cannot be locked ({e}); run no other `sersync {command}` for it at the same time");
             Ok(None)
         }
     }

@@ -9,9 +9,7 @@ const SUM: &str = ", sum ";
 #[must_use]
 pub fn marked(command: &str, body: &str) -> String {
     let sum = fnv1a(body.as_bytes());
-    format!(
-        "# Written by `sersync {command}`{SUM}{sum:016x}: without --force it does not replace what was edited.\n{body}"
-    )
+    format!("# Written by `sersync {command}`{SUM}{sum:016x}: what is edited here is not replaced unasked.\n{body}")
 }
 
 /// Whether a text was written by a generator and not changed since.

@@ -64,20 +64,37 @@ impl File {
     /// The difference between what is there and what would be written, as a patch; nothing when there is none. Passwords
     /// are left out unless they are to be shown.
     #[must_use]
-    pub fn diff(&self, found: &Found, show: bool) -> String {
+    pub fn diff(&self, found: &Found, secrets: Secrets) -> String {
         let old = match found {
             Found::Same => return String::new(),
             Found::Nothing => "",
             Found::Ours(old) | Found::Foreign(old) => old,
         };
         let name = text::path(&self.path);
-        if self.secret && !show {
+        if self.secret && secrets == Secrets::Hidden {
             return format!("{name}: would change; --show shows how, with the passwords\n");
         }
         let from = if *found == Found::Nothing { "/dev/null" } else { &name };
         let patch = TextDiff::from_lines(old, &self.text).unified_diff().header(from, &name).to_string();
         // What is there may hold anything.
         patch.lines().map(|line| text::escaped(line.as_bytes()) + "\n").collect()
+    }
+}
+
+/// Whether passwords are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are.
+    Shown,
+    /// They are not.
+    Hidden,
+}
+
+impl Secrets {
+    /// As `--show` has it.
+    #[must_use]
+    pub fn of(show: bool) -> Secrets {
+        if show { Secrets::Shown } else { Secrets::Hidden }
     }
 }
 
@@ -93,7 +110,7 @@ pub fn refuse_foreign(files: &[(File, Found)], force: bool) -> Result<(), Failur
     }
     let (is, it) = if foreign.len() == 1 { ("was", "it") } else { ("were", "them") };
     let why = format!(
-        "{} {is} written or edited by somebody else, and nothing is changed: --diff shows the difference, --force replaces {it}",
+        "{} {is} written or edited by somebody else, and nothing is changed; --diff shows the difference, --force replaces {it}",
         foreign.join(" and ")
     );
     Err(Failure::new(Exit::Refused, why))
@@ -105,10 +122,10 @@ pub fn refuse_foreign(files: &[(File, Found)], force: bool) -> Result<(), Failur
 /// # Errors
 /// The first file that cannot be written.
 pub fn write(files: &[(File, Found)], said: &mut String) -> anyhow::Result<()> {
-    let cannot_write = |file: &File| format!("cannot write {}", text::path(&file.path));
+    let cannot_write = |file: &File| text::cannot_be("written", &file.path);
     let mut all = Vec::new();
     for (file, found) in files {
-        let staged = if *found == Found::Same { None } else { Some(stage(file)) };
+        let staged = if *found == Found::Same { None } else { Some(stage(file).map_err(advised)) };
         all.push((
             file,
             staged.transpose().with_context(|| format!("{}, and no file is changed", cannot_write(file)))?,
@@ -118,8 +135,8 @@ pub fn write(files: &[(File, Found)], said: &mut String) -> anyhow::Result<()> {
         let done = match staged {
             None => "unchanged",
             Some(staged) => {
-                staged.put().with_context(|| {
-                    format!("{}, nor what comes after it; what was done before is listed", cannot_write(file))
+                staged.put().map_err(advised).with_context(|| {
+                    format!("{}, nor can what comes after it; what was done before is listed", cannot_write(file))
                 })?;
                 "written"
             }
@@ -129,11 +146,25 @@ pub fn write(files: &[(File, Found)], said: &mut String) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An error with what to do about it, where something is not permitted: most of these files are root's.
+#[must_use]
+pub fn advised(e: io::Error) -> io::Error {
+    if e.kind() == io::ErrorKind::PermissionDenied {
+        io::Error::new(e.kind(), format!("{e}; run it as root"))
+    } else {
+        e
+    }
+}
+
 /// The text of a file; nothing when there is none. A link that leads nowhere is something, though without a text.
 ///
 /// # Errors
 /// When it cannot be read, or is no text.
 pub fn read(path: &Path) -> io::Result<Option<String>> {
+    // Reading a pipe might never end.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(io::Error::other("it is no regular file; remove it, or write into another directory"));
+    }
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == io::ErrorKind::NotFound && path.is_symlink() => Ok(Some(String::new())),
@@ -155,7 +186,10 @@ mod tests {
         let files = ["a", "b", "d"].map(|name| (file(name), Found::Nothing));
         let mut said = String::new();
         let error = format!("{:#}", write(&files, &mut said).unwrap_err());
-        assert!(error.contains("/b, nor what comes after it; what was done before is listed: "), "{error}");
+        assert!(
+            error.contains("/b cannot be written, nor can what comes after it; what was done before is listed: "),
+            "{error}"
+        );
         assert_eq!(said, format!("written    {}/a\n", dir.path().display()));
         let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();

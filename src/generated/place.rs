@@ -53,7 +53,7 @@ pub fn clear<'p>(paths: impl IntoIterator<Item = &'p Path>) -> io::Result<()> {
 /// Any error of the file system; nothing is left then, and what was there before is there still.
 pub(super) fn stage(file: &File) -> io::Result<Staged> {
     let dir = above(&file.path);
-    fs::create_dir_all(dir)?;
+    make_dirs(dir)?;
     // It is made with mode 0600, and gets its own only when all is in it.
     let staging = dir.join(STAGING);
     private_dir(&staging)?;
@@ -89,6 +89,11 @@ fn above(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Makes a directory and those above it where they are missing. Whatever the umask is, nobody else can put files in there.
+pub(super) fn make_dirs(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
 /// Makes a directory that only its owner may enter, and those above it; false when it is there already.
 ///
 /// # Errors
@@ -98,7 +103,7 @@ pub fn private_dir(path: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     if let Some(above) = path.parent() {
-        fs::create_dir_all(above)?;
+        make_dirs(above)?;
     }
     DirBuilder::new().mode(0o700).create(path)?;
     Ok(true)

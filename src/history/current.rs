@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::bucket::Bucket;
+use crate::bucket::Bucket;
 use crate::scope::Scope;
 
 /// More remembered paths than this cost more memory than a new bucket costs space.

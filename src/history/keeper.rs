@@ -5,10 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::Local;
-use log::warn;
 
-use super::bucket::Bucket;
 use super::current::Current;
+use crate::bucket::Bucket;
 use crate::mirror::Mirror;
 use crate::rsync::output::Change;
 use crate::scope::Scope;
@@ -40,21 +39,18 @@ impl Keeper {
     }
 
     /// The bucket for the next run over these scopes; none when no history is kept.
-    ///
-    /// # Errors
-    /// Those of claiming a new bucket.
-    pub fn bucket_for(&mut self, mirror: &Mirror, scopes: &[Scope]) -> io::Result<Option<Bucket>> {
-        let Some(state) = &self.state else { return Ok(None) };
+    pub fn bucket_for(&mut self, mirror: &Mirror, scopes: &[Scope]) -> Option<Bucket> {
+        let state = self.state.as_ref()?;
         let now = Instant::now();
         let serving = self.current.take().filter(|current| current.serves(scopes, now, self.resolution));
         let current = if let Some(current) = serving {
             current
         } else {
-            let bucket = bucket_claim::claim(state, mirror, Local::now().naive_local())?;
-            self.journal = Some(Journal::begin(state, mirror, bucket)?);
+            let bucket = bucket_claim::claim(state, mirror, Local::now().naive_local());
+            self.journal = state.journaled(Journal::begin(state, mirror, bucket)).ok();
             Current::new(bucket, now)
         };
-        Ok(Some(self.current.insert(current).bucket))
+        Some(self.current.insert(current).bucket)
     }
 
     /// Notes what was done to a path, of which a version may have gone into the bucket. Directories have a closing slash.
@@ -63,30 +59,32 @@ impl Keeper {
         current.note(path);
         let Some(journal) = &mut self.journal else { return };
         let noted = match change {
+            Change::Attributes => return,
             Change::Create => journal.created(path),
             Change::Delete if path.as_os_str().as_encoded_bytes().ends_with(b"/") => journal.removed(path),
             Change::Delete | Change::Update => journal.has_versions(),
-            Change::Attributes => Ok(()),
         };
         self.check(noted);
     }
 
     /// Notes a path that was put in its place where nothing was, so that no version of anything went into the bucket.
     pub fn note_placed(&mut self, path: &Path) {
-        let noted = self.journal.as_mut().map_or(Ok(()), |journal| journal.created(path));
-        self.check(noted);
+        if let Some(noted) = self.journal.as_mut().map(|journal| journal.created(path)) {
+            self.check(noted);
+        }
     }
 
     /// Makes what was noted last until after this process.
     pub fn settle(&mut self) {
-        let settled = self.journal.as_mut().map_or(Ok(()), Journal::settle);
-        self.check(settled);
+        if let Some(settled) = self.journal.as_mut().map(Journal::settle) {
+            self.check(settled);
+        }
     }
 
+    /// Without its journal, `restore` knows of a bucket only what is in it.
     fn check(&mut self, written: io::Result<()>) {
-        if let Err(e) = written {
-            warn!("the journal of the history cannot be written, so `restore` will show what is new now as old: {e}");
-            self.journal = None;
+        if self.state.as_ref().is_some_and(|state| state.journaled(written).is_err()) {
+            self.journal.take().into_iter().for_each(Journal::give_up);
         }
     }
 

@@ -1,9 +1,6 @@
 //! History: what was replaced or deleted is kept in buckets below `history-backup/NAME/` at the endpoint.
 
-pub mod bucket;
 pub mod current;
 pub mod keeper;
-pub mod local_time;
 pub mod pattern;
 pub mod remote;
-pub mod retention;

@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::exclude::{Excludes, Is};
 use crate::exit::{Exit, Failure};
-use crate::tree::exclude::Excludes;
 
 /// A path relative to the source, or a pattern for such paths, as `exclude` in the configuration takes them: without a
 /// slash it is a name anywhere. With one it begins at the source, unlike there. What it says literally is always meant as well,
@@ -59,7 +59,7 @@ impl Pattern {
     /// Whether this path is meant, which is not that of a directory: by itself, or because of a directory that it is in.
     #[must_use]
     pub fn matches(&self, path: &Path) -> bool {
-        self.globs.excludes(path, false) || self.says(path)
+        self.globs.excludes_within(path, Is::Other) || self.says(path)
     }
 
     /// Whether it is said literally.

@@ -3,16 +3,48 @@
 use chrono::{DateTime, Utc};
 
 use super::exposition::{Page, number, size, timestamp};
-use super::families as f;
-use super::textfiles::Subject;
+use super::metric::{Metric, add_all, gauge};
+use super::subject::Subject;
+
+/// What is told of a history.
+pub static HISTORY: &[Metric<Known>] = &[
+    gauge("sersync_last_prune_timestamp_seconds", "When the history was pruned last, well or not.", |pruned| {
+        Some(timestamp(Some(pruned.at)))
+    }),
+    gauge("sersync_last_prune_exit_code", "The exit code of that for this history alone.", |pruned| {
+        Some(f64::from(pruned.exit))
+    }),
+    gauge("sersync_history_buckets", "Buckets that are in the history.", |pruned| pruned.buckets.map(size)),
+    gauge(
+        "sersync_history_oldest_timestamp_seconds",
+        "When the oldest bucket in the history began: what was before cannot be brought back; 0 when there is none.",
+        |pruned| pruned.buckets.map(|_| timestamp(pruned.oldest)),
+    ),
+    gauge("sersync_history_bytes", "What the history takes up, where `max-size` makes that known.", |pruned| {
+        pruned.disk.used.map(number)
+    }),
+    gauge("sersync_history_limit_bytes", "What it may take up: `max-size`.", |pruned| pruned.disk.limit.map(number)),
+    gauge(
+        "sersync_history_free_bytes",
+        "What is free on the file system of the history; known on the backup server itself.",
+        |pruned| pruned.disk.free_and_all.map(|(free, _)| number(free)),
+    ),
+    gauge("sersync_history_disk_bytes", "How big that file system is.", |pruned| {
+        pruned.disk.free_and_all.map(|(_, all)| number(all))
+    }),
+];
 
 /// What is known of a history after it was pruned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
+    /// When that was.
+    pub at: DateTime<Utc>,
     /// The exit code that this history alone would give.
     pub exit: u8,
     /// How many buckets are in it, if they could be listed.
     pub buckets: Option<usize>,
+    /// When the oldest of them began.
+    pub oldest: Option<DateTime<Utc>>,
     /// Its place on the disk.
     pub disk: Disk,
 }
@@ -30,22 +62,26 @@ pub struct Disk {
 
 /// The file of the history.
 #[must_use]
-pub fn page(subject: &Subject, known: &Known, now: DateTime<Utc>) -> Page {
-    let Known { exit, buckets, disk: Disk { used, limit, free_and_all } } = known;
+pub fn page(subject: &Subject, known: &Known) -> Page {
     let mut page = Page::default();
-    let (free, all) = free_and_all.unzip();
-    for (family, value) in [
-        (&f::LAST_PRUNE, Some(timestamp(Some(now)))),
-        (&f::LAST_PRUNE_EXIT_CODE, Some(f64::from(*exit))),
-        (&f::BUCKETS, buckets.map(size)),
-        (&f::HISTORY_BYTES, used.map(number)),
-        (&f::HISTORY_LIMIT, limit.map(number)),
-        (&f::HISTORY_FREE, free.map(number)),
-        (&f::HISTORY_DISK, all.map(number)),
-    ] {
-        if let Some(value) = value {
-            page.add(family, &subject.labels(), value);
-        }
-    }
+    add_all(&mut page, HISTORY, &subject.labels(), known);
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_history_that_could_not_be_listed_nothing_is_claimed() {
+        let subject = Subject::of("data@10.0.0.2/m");
+        let text = |buckets, oldest| page(&subject, &Known { buckets, oldest, ..Known::default() }).text();
+        let labels = "{source=\"data\",endpoint=\"10.0.0.2/m\"}";
+        let sample = |value: &str| format!("\nsersync_history_oldest_timestamp_seconds{labels} {value}\n");
+        let oldest = DateTime::from_timestamp(1_790_000_000, 0);
+        assert!(text(Some(2), oldest).contains(&sample("1790000000")), "{}", text(Some(2), oldest));
+        assert!(text(Some(0), None).contains(&sample("0")), "{}", text(Some(0), None));
+        let unknown = text(None, None);
+        assert!(unknown.contains("sersync_last_prune_exit_code") && !unknown.contains("sersync_history"), "{unknown}");
+    }
 }

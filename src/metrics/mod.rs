@@ -7,7 +7,9 @@
 pub mod exposition;
 pub mod families;
 pub mod history;
+pub mod metric;
 pub mod passes;
+pub mod subject;
 pub mod textfiles;
 pub mod watching;
 

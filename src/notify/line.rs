@@ -14,7 +14,7 @@ use log::{debug, warn};
 
 use super::Hurry;
 use crate::hooks::{Hooks, Over};
-use crate::report::fold::{Fold, Say};
+use crate::report::repeats::{Repeats, Say};
 
 /// At the end, those that wait have so many times the time of one of them together, and this for each.
 const MOST_TURNS: u32 = 2;
@@ -57,7 +57,7 @@ impl Line {
     pub(super) fn send(&self, notice: Notice, most: usize) {
         let Notice { key, mirror, .. } = &notice;
         if self.waiting.load(Ordering::Relaxed) >= most {
-            warn!("{mirror}: the `{key}` hook is left out, since {most} others are still to be run");
+            warn!(mirror:%; "{mirror}: the `{key}` hook is left out, since {most} others are still to be run");
             return;
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -89,15 +89,15 @@ impl Line {
 
 /// Runs one hook after the other, until there are no more.
 fn tell(notices: &Receiver<Notice>, waiting: &AtomicUsize, hooks: &Hooks, timeout: Duration) {
-    let mut folds: BTreeMap<&'static str, Fold> = BTreeMap::new();
+    let mut repeats_by_key: BTreeMap<&'static str, Repeats> = BTreeMap::new();
     for Notice { key, argv, mirror, variables } in notices {
         waiting.fetch_sub(1, Ordering::Relaxed);
-        let fold = folds.entry(key).or_default();
+        let repeats = repeats_by_key.entry(key).or_default();
         match hooks.notify(key, &argv, &mirror, variables, timeout) {
             Ok(()) => {
-                fold.worked();
+                repeats.worked();
             }
-            Err(why) => match fold.failed(&why, Instant::now(), Local::now()) {
+            Err(why) => match repeats.failed(&why, Instant::now(), Local::now()) {
                 Say::Reason => warn!("{why}"),
                 Say::Still(how) => warn!("{why}; {how}"),
                 Say::Nothing => debug!("{why}"),

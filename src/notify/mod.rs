@@ -8,11 +8,11 @@ mod rules;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use log::warn;
+use log::{debug, warn};
 
 use self::line::{Line, Notice};
 use self::rules::{News, Rules};
@@ -20,6 +20,7 @@ use crate::config::settings::Notify;
 use crate::exit::Exit;
 use crate::hooks::Hooks;
 use crate::mirror::Mirror;
+use crate::mutex::lock;
 use crate::report::text::escaped;
 use crate::state::StateDir;
 use crate::state::notices::{Notices, Work};
@@ -121,7 +122,8 @@ impl Notifier {
             && (self.work == Work::Pass || known.notices.is_other_than(&before))
             && let Err(e) = known.notices.save(&self.state, mirror, self.work)
         {
-            warn!("{mirror}: who was told what cannot be written down: {e}");
+            // The state directory has said it aloud.
+            debug!(mirror:%; "{mirror}: who was told what cannot be written down: {e}");
         }
         let since = before.failing_since.or(known.notices.failing_since);
         drop(all);
@@ -199,8 +201,4 @@ impl Notifier {
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         lock(&self.known)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,11 +3,13 @@
 
 use log::{info, warn};
 
-use super::reach;
-use crate::dirty::{DirtySet, Mark, plan};
-use crate::executor::{Executor, OnItem, Tally};
+use super::look::reach;
+use crate::dirty::{DirtySet, Mark};
+use crate::executor::{Executor, OnItem};
+use crate::plan;
 use crate::report::text;
 use crate::rsync::outcome::Outcome;
+use crate::rsync::tally::Tally;
 use crate::scope::{Listed, Scope};
 use crate::state::{StateDir, links};
 
@@ -15,13 +17,13 @@ use crate::state::{StateDir, links};
 pub fn separate(executor: &mut Executor<'_>, state: &StateDir, on_item: &OnItem<'_>) -> (Outcome, Tally) {
     let mirror = executor.mirror();
     let old = links::noted(state, mirror).unwrap_or_else(|e| {
-        warn!("{mirror}: whether a rename was left unfinished cannot be told: {e}");
+        warn!(mirror:%; "{mirror}: whether a rename was left unfinished cannot be told: {e}");
         Vec::new()
     });
     if old.is_empty() {
         return (Outcome::Done, Tally::default());
     }
-    info!("{mirror}: finishing {} that was cut off", text::count(old.len(), "rename"));
+    info!(mirror:%; "{mirror}: finishing {} that was cut off", text::count(old.len(), "rename"));
     let mut dirty = DirtySet::new(usize::MAX);
     for path in &old {
         dirty.mark(path, Mark::Deep);
@@ -62,6 +64,6 @@ fn apart(scopes: Vec<Scope>) -> (Vec<Scope>, Vec<Scope>) {
 /// The old names are gone.
 pub fn forget(executor: &Executor<'_>, state: &StateDir) {
     if let Err(e) = links::forget(state, executor.mirror()) {
-        warn!("{}: that a rename is finished cannot be noted: {e}", executor.mirror());
+        warn!(mirror:% = executor.mirror(); "{}: that a rename is finished cannot be noted: {e}", executor.mirror());
     }
 }

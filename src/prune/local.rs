@@ -20,14 +20,15 @@ use rustix::io::Errno;
 
 use self::files::{Kind, Walk};
 use super::report::Report;
-use crate::executor::{Mode, Tally};
+use crate::bucket::HISTORY_DIR;
+use crate::executor::Mode;
 use crate::exit::{Exit, Failure};
-use crate::history::bucket::HISTORY_DIR;
-use crate::history::retention::{self, Found, Plan, Policy, Unit};
 use crate::metrics::history::Disk;
-use crate::report::summary::Summary;
+use crate::pass::summary::Summary;
 use crate::report::text;
+use crate::retention::{self, Found, Plan, Policy, Unit};
 use crate::rsync::outcome::Failing;
+use crate::rsync::tally::Tally;
 
 /// Trees may be as deep as paths are long, and each level takes a part of the stack.
 const STACK: usize = 64 << 20;
@@ -47,6 +48,13 @@ pub struct Terms<'a> {
     pub stop: &'a AtomicBool,
 }
 
+/// What is said of a name that no history can have.
+fn no_source(name: &str) -> Failure {
+    let name = text::escaped(name.as_bytes());
+    let why = format!("no source can be called `{name}`; give the name of a directory in {HISTORY_DIR}");
+    Failure::new(Exit::Usage, why)
+}
+
 /// Prunes the histories of these sources, or of all when none is named, in the order of their names.
 ///
 /// # Errors
@@ -54,7 +62,7 @@ pub struct Terms<'a> {
 pub fn run(names: &[String], terms: Terms<'_>) -> Result<Vec<Report>, Failure> {
     let place = terms.root.join(HISTORY_DIR);
     let cannot = |e: &dyn std::fmt::Display| {
-        Failure::new(Exit::Unreachable, format!("{}: {e}; --local takes the directory of a module", place.display()))
+        Failure::new(Exit::Unreachable, format!("{}: {e}; --local takes the directory of a module", text::path(&place)))
     };
     let root = File::open(terms.root).map_err(|e| cannot(&e))?;
     let name = CString::new(HISTORY_DIR).map_err(|e| cannot(&e))?;
@@ -62,12 +70,14 @@ pub fn run(names: &[String], terms: Terms<'_>) -> Result<Vec<Report>, Failure> {
     let device = files::device(history.as_fd()).map_err(|e| cannot(&e))?;
     files::raise_limit();
     let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();
-    let pool = pool.map_err(|e| Failure::new(Exit::Failed, format!("cannot start threads: {e}")))?;
+    let pool = pool.map_err(|e| {
+        Failure::new(Exit::Failed, format!("cannot start threads: {e}; see to the limits of this user"))
+    })?;
     let mut sources = Vec::new();
-    for name in names {
-        let plain = !name.is_empty() && !name.contains('/') && !matches!(name.as_str(), "." | "..");
-        let name = CString::new(name.as_str()).ok().filter(|_| plain);
-        sources.push(name.ok_or_else(|| Failure::new(Exit::Usage, "a source is named like a single directory"))?);
+    for given in names {
+        let plain = !given.is_empty() && !given.contains('/') && !matches!(given.as_str(), "." | "..");
+        let name = CString::new(given.as_str()).ok().filter(|_| plain);
+        sources.push(name.ok_or_else(|| no_source(given))?);
     }
     if names.is_empty() {
         for (name, kind) in files::list(history.as_fd()).map_err(|e| cannot(&e))? {
@@ -106,7 +116,7 @@ impl<'a> Pruning<'a> {
 
     fn run(self, history: BorrowedFd<'_>) -> Report {
         let begun = Instant::now();
-        let mirror = format!("{}@{}", text::escaped(self.name.to_bytes()), self.terms.root.display());
+        let mirror = format!("{}@{}", text::escaped(self.name.to_bytes()), text::path(self.terms.root));
         let source = match self.walk.open(history, self.name) {
             Ok(source) => source,
             Err(e) => {

@@ -9,21 +9,21 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::{Local, TimeDelta};
-use log::{debug, info, warn};
+use log::warn;
 
 use self::report::Report;
-use crate::executor::{Mode, Tally};
+use crate::bucket::Bucket;
+use crate::executor::Mode;
 use crate::exit::Exit;
-use crate::history::bucket::Bucket;
 use crate::history::remote::{Remote, permanent};
-use crate::history::retention::{self, Plan, Policy, Unit};
 use crate::mirror::Mirror;
-use crate::report::logger::PATHS;
-use crate::report::text;
+use crate::report::logger;
+use crate::retention::{self, Plan, Policy, Unit};
 use crate::rsync::children::Children;
-use crate::rsync::outcome::{Failing, Outcome, SETTLE};
+use crate::rsync::outcome::{Failing, Outcome};
 use crate::rsync::output::{self, Change, Line};
-use crate::rsync::{argv, removal};
+use crate::rsync::removal;
+use crate::rsync::tally::Tally;
 use crate::state::StateDir;
 use crate::state::journal;
 use crate::state::lock::{self, Kind, Lock};
@@ -56,8 +56,7 @@ pub fn run(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Report {
         Err(failure) => return Report::not_begun(mirror.to_string(), &failure),
     };
     if lock.as_ref().is_some_and(Lock::after_crash) {
-        info!("{mirror}: the run before was cut off; giving the daemon time to end its session");
-        children.pause(SETTLE);
+        children.let_settle(mirror, "the run before");
     }
     let mut pruning = Pruning { mirror, remote: Remote::new(mirror, children), deleted: 0 };
     let (plan, removed, outcome) = match pruning.plan(terms) {
@@ -78,11 +77,11 @@ pub fn run(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Report {
         let last = buckets.max();
         let gone = |bucket: Bucket| Some(bucket) <= last || bucket.start < oldest;
         if let Err(e) = journal::forget(terms.state, mirror, gone) {
-            warn!("{mirror}: what is known of buckets that are gone cannot be removed: {e}");
+            warn!(mirror:%; "{mirror}: what is known of buckets that are gone cannot be removed: {e}");
         }
         for bucket in plan.iter().flat_map(Plan::emptied) {
             if let Err(e) = journal::note_emptied(terms.state, mirror, bucket) {
-                warn!("{mirror}: that bucket {bucket} is empty cannot be noted: {e}");
+                warn!(mirror:%; "{mirror}: that bucket {bucket} is empty cannot be noted: {e}");
             }
         }
     }
@@ -107,11 +106,7 @@ impl Pruning<'_> {
         if found.is_empty() {
             return Ok(Plan::default());
         }
-        let in_use = lock::is_held(terms.state, self.mirror, Kind::Watch).unwrap_or_else(|e| {
-            // Then it is taken for one: to keep a bucket too many does less harm.
-            warn!("{}: cannot tell whether a watch is running: {e}", self.mirror);
-            true
-        });
+        let in_use = lock::may_be_watched(terms.state, self.mirror);
         let policy = Policy { keep_days: terms.keep_days, resolution: terms.resolution, in_use };
         retention::plan(&found, policy, &Local::now()).map_err(|ahead| permanent(Exit::Refused, ahead.to_string()))
     }
@@ -133,12 +128,12 @@ impl Pruning<'_> {
         let (mirror, mut total) = (self.mirror, 0);
         let outcome = self.remote.session(|remote| {
             let (rules, tree) = (place.path().join("rules"), place.path().join("tree"));
-            let command = argv::history_removal(mirror, &rules, &tree);
+            let command = removal::command(mirror, &rules, &tree);
             let mut deleted = 0;
             let outcome = remote.rsync(command, |line| {
                 let Line::Item { change: Change::Delete, path, .. } = output::parse(line) else { return };
                 deleted += 1;
-                debug!(target: PATHS, "{mirror}: delete {}", text::path(&path));
+                logger::path(mirror, Change::Delete.word(), &path);
                 // Most lines are about what is deeper, and are not looked up.
                 if path.as_os_str().len() <= longest {
                     gone.extend(path.to_str().and_then(|name| names.get(name)));

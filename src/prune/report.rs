@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::Local;
 use log::{info, warn};
 use serde_json::json;
 
-use crate::executor::{Mode, Tally};
+use crate::executor::Mode;
 use crate::exit::{Exit, Failure};
-use crate::history::retention::{Plan, Unit};
 use crate::metrics::Textfiles;
 use crate::metrics::history::{Disk, Known};
 use crate::mirror::Mirror;
-use crate::report::json::{self, Object, PATH_HEX, with_path};
-use crate::report::summary::{FAILING, Summary};
+use crate::pass::summary::Summary;
+use crate::report::Form;
+use crate::report::json::{self, Object, field, with_path};
 use crate::report::text::{self, count};
+use crate::retention::{Plan, Unit, Verdict};
 use crate::rsync::outcome::{Failing, Outcome};
+use crate::rsync::tally::Tally;
 
 /// More foreign names than this are counted only.
 const NAMED: usize = 100;
@@ -25,13 +28,13 @@ const NAMED: usize = 100;
 pub static BUCKET: Object = Object {
     kind: "bucket",
     printed: "for each bucket, each day without buckets and each other name",
-    fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
+    fields: &[&[
+        field::MIRROR,
         ("action", "what becomes of it: remove, keep or leave (another name)"),
         ("reason", "why"),
         ("path", "where it is in the history"),
-    ],
-    sometimes: &[PATH_HEX],
+    ]],
+    sometimes: &[field::PATH_HEX],
 };
 
 /// The object of a history.
@@ -39,19 +42,19 @@ pub static OBJECT: Object = Object {
     kind: "mirror",
     printed: "one for each mirror",
     fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
-        ("exit", "the exit code that this mirror alone would give"),
-        ("error", "why it failed as a whole; null when it did not"),
-        ("dry_run", "whether nothing was changed"),
-        ("kept", "buckets and days that stay"),
-        ("removed", "buckets and days that are gone, or would be"),
-        ("left_alone", "other names"),
-        ("deleted", "entries in what was removed"),
-        ("rsync_runs", "how many rsync processes it took"),
-        ("seconds", "how long it took"),
-        ("failing", "what could not be removed, a list"),
+        &field::RESULT,
+        &[
+            ("dry_run", "whether nothing was changed"),
+            ("kept", "buckets and days that stay"),
+            ("removed", "buckets and days that are gone, or would be"),
+            ("left_alone", "other names"),
+            ("deleted", "entries in what was removed"),
+            field::RSYNC_RUNS,
+            field::SECONDS,
+            ("failing", "what could not be removed, a list"),
+        ],
     ],
-    sometimes: &FAILING,
+    sometimes: &field::FAILING,
 };
 
 /// What came out for one history.
@@ -112,8 +115,16 @@ impl Report {
         }
         let [kept, _, _] = self.counts();
         let buckets = self.summary.why.is_none().then_some(kept);
-        let known = Known { exit: self.summary.exit.code(), buckets, disk: self.disk };
+        let now = Local::now();
+        let oldest = self.oldest().map(|unit| now.to_utc() - unit.age(&now));
+        let known = Known { at: now.to_utc(), exit: self.summary.exit.code(), buckets, oldest, disk: self.disk };
         metrics.history(&self.summary.mirror, &known);
+    }
+
+    /// The oldest that is left and has something in it.
+    fn oldest(&self) -> Option<Unit> {
+        let is_left = |(unit, verdict): &&(Unit, Verdict)| *verdict != Verdict::Emptied && !self.removed.contains(unit);
+        self.plan.decisions.iter().find(is_left).map(|(unit, _)| *unit)
     }
 
     /// Logs what failed and which names were left alone because they are not ours.
@@ -121,28 +132,28 @@ impl Report {
         self.summary.log_errors();
         let mirror = &self.summary.mirror;
         for path in self.plan.foreign.iter().take(NAMED) {
-            warn!("{mirror}: left alone, since it is no bucket: {}", text::path(path));
+            warn!(mirror:%; "{mirror}: left alone, since it is no bucket: {}", text::path(path));
         }
         if self.plan.foreign.len() > NAMED {
-            warn!("{mirror}: {} were left alone in all", count(self.plan.foreign.len(), "name"));
+            warn!(mirror:%; "{mirror}: {} were left alone in all", count(self.plan.foreign.len(), "name"));
         }
         for unit in &self.removed {
-            info!("{mirror}: removed {unit}");
+            info!(mirror:%; "{mirror}: removed {unit}");
         }
     }
 
-    /// With `as_json`, one JSON object for each bucket, day or other name; else one line for each, in a dry run only.
-    pub fn decisions(&self, as_json: bool) -> impl Iterator<Item = String> {
+    /// One JSON object for each bucket, day or other name; or one line for each, in a dry run only.
+    pub fn decisions(&self, form: Form) -> impl Iterator<Item = String> {
         let mirror = &self.summary.mirror;
-        let all = if as_json || self.mode == Mode::DryRun { &self.plan } else { const { &Plan::EMPTY } };
+        let all = if form == Form::Json || self.mode == Mode::DryRun { &self.plan } else { const { &Plan::EMPTY } };
         let decided = all.decisions.iter().map(move |(unit, verdict)| {
             let action = if verdict.removes() { "remove" } else { "keep" };
             (action, PathBuf::from(unit.to_string()), verdict.to_string())
         });
-        let foreign = all.foreign.iter().filter(move |_| as_json);
+        let foreign = all.foreign.iter().filter(move |_| form == Form::Json);
         let foreign = foreign.map(|path| ("leave", path.clone(), "no bucket".to_owned()));
         decided.chain(foreign).map(move |(action, path, reason)| {
-            if as_json {
+            if form == Form::Json {
                 let object = json!({ "type": "bucket", "mirror": mirror, "action": action, "reason": reason });
                 json::line(&with_path(object, &path))
             } else {

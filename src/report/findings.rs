@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::json::Object;
+use super::json::field::Field;
 use super::table::{Side, Table};
 use crate::exit::Exit;
 
@@ -45,31 +46,23 @@ impl Grade {
     }
 }
 
+/// The fields of a check.
+const CHECK: [Field; 4] = [
+    ("check", "what was looked at"),
+    ("result", "how well it is: ok, hint, warn, bad or skipped"),
+    ("found", "what was found"),
+    ("remedy", "what to do about it; null when there is nothing to do"),
+];
+
 /// The object of a check of this host.
-pub static OBJECT: Object = Object {
-    kind: "finding",
-    printed: "one for each check",
-    fields: &[
-        ("check", "what was looked at"),
-        ("result", "how well it is: ok, hint, warn, bad or skipped"),
-        ("found", "what was found"),
-        ("remedy", "what to do about it; null when there is nothing to do"),
-    ],
-    sometimes: &[],
-};
+pub static OBJECT: Object =
+    Object { kind: "finding", printed: "one for each check", fields: &[&CHECK], sometimes: &[] };
 
 /// The object of a check of an endpoint.
 pub static OF_A_TARGET: Object = Object {
     kind: "finding",
     printed: "one for each check of each endpoint",
-    fields: &[
-        ("target", "the target, as the configuration calls it"),
-        ("endpoint", "its endpoint"),
-        ("check", "what was looked at"),
-        ("result", "how well it is: ok, hint, warn, bad or skipped"),
-        ("found", "what was found"),
-        ("remedy", "what to do about it; null when there is nothing to do"),
-    ],
+    fields: &[&[("target", "the target, as the configuration calls it"), ("endpoint", "its endpoint")], &CHECK],
     sometimes: &[],
 };
 

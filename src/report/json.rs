@@ -1,14 +1,15 @@
 //! Names of files in JSON, so that programs get them exactly.
 
+pub mod field;
+
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use self::field::Field;
 use super::text;
-use crate::mirror::Mirror;
-use crate::rsync::output::Change;
 
 /// What is promised of an object that `--json` prints: its fields stay, and mean the same. There may be more one day.
 #[derive(Debug)]
@@ -17,46 +18,67 @@ pub struct Object {
     pub kind: &'static str,
     /// When it is printed.
     pub printed: &'static str,
-    /// Its fields and what they mean, after `type`. Those of objects in it are named `OUTER.INNER`, those of objects in a
+    /// Its fields and what they mean, after `type`, in groups that other objects may have as well. Those of objects in it are named `OUTER.INNER`, those of objects in a
     /// list `LIST[].INNER`.
-    pub fields: &'static [(&'static str, &'static str)],
+    pub fields: &'static [&'static [Field]],
     /// Fields that are there only under the condition that they name.
-    pub sometimes: &'static [(&'static str, &'static str)],
+    pub sometimes: &'static [Field],
 }
 
-/// What every path has.
-pub(crate) const PATH_HEX: (&str, &str) =
-    ("path_hex", "when the path is not UTF-8: its bytes as hexadecimal digits; path is a form for people then");
+impl Object {
+    /// All fields that are always there.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        self.fields.iter().copied().flatten()
+    }
+}
 
 /// One path that is or would be changed.
 pub static ITEM: Object = Object {
     kind: "item",
     printed: "with --dry-run, for each change",
-    fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
+    fields: &[&[
+        field::MIRROR,
         ("change", "what is done: create, update, attrs (nothing but permissions, owner or time) or delete"),
-        ("path", "the path within the source; `.` is the source itself"),
-    ],
-    sometimes: &[PATH_HEX],
+        field::PATH,
+    ]],
+    sometimes: &[field::PATH_HEX],
 };
 
-/// Adds a path to a JSON object. As `path` it is the name itself when that is UTF-8; else a form for people, and
-/// `path_hex` has its bytes as hexadecimal digits.
+/// A path as fields of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields {
+    /// The name itself when that is UTF-8, else a form for people.
+    pub path: String,
+    /// Its bytes as hexadecimal digits, where they are not UTF-8.
+    pub path_hex: Option<String>,
+}
+
+/// A path as fields, also of a log message.
 #[must_use]
-pub fn with_path(mut object: Value, path: &Path) -> Value {
+pub fn fields(path: &Path) -> Fields {
     let bytes = path.as_os_str().as_bytes();
-    object["path"] = match str::from_utf8(bytes) {
-        Ok("") => json!("."),
-        Ok(name) => json!(name),
+    match str::from_utf8(bytes) {
+        Ok("") => Fields { path: ".".to_owned(), path_hex: None },
+        Ok(name) => Fields { path: name.to_owned(), path_hex: None },
         Err(_) => {
-            object["path_hex"] = json!(bytes.iter().fold(String::new(), |mut digits, byte| {
+            let digits = bytes.iter().fold(String::new(), |mut digits, byte| {
                 // Writing to a string cannot fail.
                 let _ = write!(digits, "{byte:02x}");
                 digits
-            }));
-            json!(text::path(path))
+            });
+            Fields { path: text::path(path), path_hex: Some(digits) }
         }
-    };
+    }
+}
+
+/// Adds a path to a JSON object, as [`fields`].
+#[must_use]
+pub fn with_path(mut object: Value, path: &Path) -> Value {
+    let Fields { path, path_hex } = fields(path);
+    object["path"] = json!(path);
+    if let Some(digits) = path_hex {
+        object["path_hex"] = json!(digits);
+    }
     object
 }
 
@@ -78,8 +100,8 @@ pub fn line(object: &Value) -> String {
 
 /// One path that is or would be changed.
 #[must_use]
-pub fn item(mirror: &Mirror, change: Change, path: &Path) -> String {
-    line(&with_path(json!({ "type": "item", "mirror": mirror.to_string(), "change": change.word() }), path))
+pub fn item(mirror: &str, change: &str, path: &Path) -> String {
+    line(&with_path(json!({ "type": "item", "mirror": mirror, "change": change }), path))
 }
 
 #[cfg(test)]

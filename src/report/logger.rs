@@ -5,23 +5,34 @@ mod flood;
 mod line;
 
 use std::env;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record, debug, log_enabled};
 
 use self::file::LogFile;
 use self::flood::{Flood, Verdict};
 pub use self::line::Format;
 use self::line::Prefix;
-use super::screen;
+use super::json::{self, Fields};
+use super::{screen, text};
 use crate::exit::Failure;
+use crate::mutex::lock;
 
 /// The target of the messages that are about one path each, of which there may be very many.
 pub const PATHS: &str = "paths";
+
+/// Says at `-vv` what is done to a path of a mirror.
+pub fn path(mirror: &impl Display, change: &str, path: &Path) {
+    if log_enabled!(target: PATHS, Level::Debug) {
+        let Fields { path: name, path_hex } = json::fields(path);
+        debug!(target: PATHS, mirror:%, change, path = name, path_hex; "{mirror}: {change} {}", text::path(path));
+    }
+}
 
 /// Where messages go, and which.
 #[derive(Debug)]
@@ -58,6 +69,9 @@ pub struct Wishes<'a> {
 /// The level of what goes to stderr, as a number.
 static ON_STDERR: AtomicUsize = AtomicUsize::new(LevelFilter::Off as usize);
 
+/// Whether the log is kept in a file, or read by programs.
+static IS_KEPT: AtomicBool = AtomicBool::new(false);
+
 /// Sets the logger up.
 ///
 /// # Errors
@@ -74,6 +88,7 @@ pub fn init(wishes: Wishes<'_>) -> Result<(), Failure> {
         Ok(file) => (file, None),
         Err(failure) => (None, Some(failure)),
     };
+    IS_KEPT.store(file.is_some() || wishes.format == Format::Json, Ordering::Relaxed);
     let on_stderr = if file.is_some() { wishes.level.min(LevelFilter::Warn) } else { wishes.level };
     ON_STDERR.store(on_stderr as usize, Ordering::Relaxed);
     let flood = Mutex::new(Flood::new(wishes.level));
@@ -88,6 +103,12 @@ pub fn init(wishes: Wishes<'_>) -> Result<(), Failure> {
 #[must_use]
 pub fn is_terse() -> bool {
     ON_STDERR.load(Ordering::Relaxed) == LevelFilter::Warn as usize
+}
+
+/// Whether the log is more than text on stderr: what a command says of its result is to be in it too then.
+#[must_use]
+pub fn is_kept() -> bool {
+    IS_KEPT.load(Ordering::Relaxed)
 }
 
 /// Whether stderr is the journal. `$JOURNAL_STREAM` alone does not tell: a child whose stderr was redirected inherits it
@@ -123,7 +144,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let verdict = self.flood.lock().unwrap_or_else(PoisonError::into_inner).judge(record.target() == PATHS);
+        let verdict = lock(&self.flood).judge(record.target());
         match verdict {
             Verdict::Show => self.write(record),
             Verdict::Hide => {}

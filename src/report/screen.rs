@@ -8,6 +8,8 @@ use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
 use rustix::process::getpgrp;
 use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
+use crate::mutex::lock;
+
 /// Frames in a second, at most.
 const FRAMES: u8 = 10;
 /// Of a terminal that does not tell.
@@ -68,7 +70,7 @@ struct Screen(Mutex<String>);
 
 impl Screen {
     fn frame(&self) -> MutexGuard<'_, String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "TermLike wants a result")]

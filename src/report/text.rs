@@ -66,6 +66,12 @@ pub fn count(number: usize, word: &str) -> String {
     }
 }
 
+/// That something cannot be done with a file, as in "PATH cannot be read"; the reason comes after it.
+#[must_use]
+pub fn cannot_be(done: &str, path: &Path) -> String {
+    format!("{} cannot be {done}", self::path(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

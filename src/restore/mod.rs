@@ -19,17 +19,17 @@ use self::place::Staging;
 use self::plan::{Entry, Origin, Step};
 use self::timeline::{Stretch, Undoing};
 use self::when::When;
-use crate::executor::Tally;
+use crate::bucket::Bucket;
 use crate::exit::{Exit, Failure};
-use crate::history::bucket::Bucket;
 use crate::history::remote::Remote;
-use crate::history::retention::{self, Unit};
 use crate::mirror::Mirror;
-use crate::report::summary::Summary;
+use crate::pass::summary::Summary;
 use crate::report::text;
+use crate::retention::{self, Unit};
 use crate::rsync::children::Children;
 use crate::rsync::outcome::Outcome;
 use crate::rsync::retrieval::SenderCheck;
+use crate::rsync::tally::Tally;
 use crate::rsync::{listing, retrieval};
 use crate::state::StateDir;
 use crate::state::journal::{self, Page};
@@ -45,6 +45,13 @@ pub struct Terms<'a> {
     pub resolution: TimeDelta,
     /// Where the journals are.
     pub state: &'a StateDir,
+}
+
+impl Terms<'_> {
+    /// Whether a path is what is wanted, in it, or above it.
+    fn concern(&self, path: &Path) -> bool {
+        path.starts_with(self.path) || self.path.starts_with(path)
+    }
 }
 
 /// A file or a tree as it was.
@@ -88,23 +95,12 @@ fn check_clock(mirror: &Mirror, units: impl Iterator<Item = Unit>) -> Result<(),
 /// # Errors
 /// That it was not there, or why that cannot be known.
 pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Found, Failure> {
-    let concerns = |path: &Path| path.starts_with(terms.path) || terms.path.starts_with(path);
     let mut remote = Remote::new(mirror, children);
     // The mirror before its history: what is replaced in between is found there.
-    let mut now = BTreeMap::new();
-    let outcome = remote.session(|remote| {
-        now.clear();
-        remote.rsync(retrieval::mirror_listing(mirror, terms.path), |line| {
-            let Some(entry) = listing::parse(line) else { return };
-            if entry.path != Path::new(".") && entry.path.starts_with(terms.path) {
-                now.insert(entry.path.clone(), entry.is_directory());
-            }
-        })
-    });
-    settled(mirror, outcome)?;
+    let now = on_the_mirror(mirror, &mut remote, terms.path)?;
     let mut listed = remote
         .list(terms.path, |versions: &mut BTreeMap<PathBuf, bool>, _, path, entry| {
-            if !path.as_os_str().is_empty() && concerns(path) {
+            if !path.as_os_str().is_empty() && terms.concern(path) {
                 versions.insert(path.to_owned(), entry.is_directory());
             }
         })
@@ -120,10 +116,46 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
     if let When::Time(_) = terms.at {
         check_clock(mirror, stretches.keys().copied())?;
     }
-    let pages = journal::read(terms.state, mirror, concerns);
+    let damaged = add_journals(mirror, terms, &mut stretches)
+        .map_err(|e| Failure::new(Exit::Failed, format!("{mirror}: the journals cannot be read: {e}")))?;
+    let (all, resolution) = (stretches.into_values().collect(), terms.resolution);
+    let Undoing { steps: undone, without_journal, moment } = timeline::undone(all, terms.at, resolution, &Local)
+        .map_err(|why| Failure::new(Exit::Failed, format!("{mirror}: {}: {why}", terms.at)))?;
+    debug!(mirror:%; "{mirror}: {} to be undone, to {moment}", text::count(undone.len(), "bucket"));
+    let mut entries = plan::before(now, &undone);
+    entries.retain(|path, _| path.starts_with(terms.path));
+    if entries.is_empty() && (!terms.path.as_os_str().is_empty() || undone.is_empty()) {
+        let what = text::path(terms.path);
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "{mirror}: {what} was not there at {moment}; `sersync history find` names the versions that there are"
+            ),
+        ));
+    }
+    Ok(Found { moment, without_journal, damaged, unlisted, entries })
+}
+
+/// What the mirror has there now, and whether each is a directory.
+fn on_the_mirror(mirror: &Mirror, remote: &mut Remote<'_>, path: &Path) -> Result<BTreeMap<PathBuf, bool>, Failure> {
+    let mut now = BTreeMap::new();
+    let outcome = remote.session(|remote| {
+        now.clear();
+        remote.rsync(retrieval::mirror_listing(mirror, path), |line| {
+            let Some(entry) = listing::parse(line) else { return };
+            if entry.path != Path::new(".") && entry.path.starts_with(path) {
+                now.insert(entry.path.clone(), entry.is_directory());
+            }
+        })
+    });
+    settled(mirror, outcome).map(|()| now)
+}
+
+/// Adds what the journals know of the buckets. Returns those of which the journal is damaged.
+fn add_journals(mirror: &Mirror, terms: Terms<'_>, stretches: &mut BTreeMap<Unit, Stretch>) -> io::Result<Vec<Bucket>> {
     let mut damaged = Vec::new();
     for Page { bucket, until, has_versions, created, removed, damaged: is_damaged, emptied } in
-        pages.map_err(|e| Failure::new(Exit::Failed, format!("{mirror}: the journals cannot be read: {e}")))?
+        journal::read(terms.state, mirror, |path| terms.concern(path))?
     {
         let unit = Unit::Bucket(bucket);
         // Whoever puts something into a bucket notes that.
@@ -135,17 +167,7 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
         stretch.lost |= emptied;
         (stretch.step.created, stretch.step.removed) = (created, removed);
     }
-    let (all, resolution) = (stretches.into_values().collect(), terms.resolution);
-    let Undoing { steps: undone, without_journal, moment } = timeline::undone(all, terms.at, resolution, &Local)
-        .map_err(|why| Failure::new(Exit::Failed, format!("{mirror}: {}: {why}", terms.at)))?;
-    debug!("{mirror}: {} to be undone, to {moment}", text::count(undone.len(), "bucket"));
-    let mut entries = plan::before(now, &undone);
-    entries.retain(|path, _| path.starts_with(terms.path));
-    if entries.is_empty() && (!terms.path.as_os_str().is_empty() || undone.is_empty()) {
-        let what = text::path(terms.path);
-        return Err(Failure::new(Exit::Failed, format!("{mirror}: {what} was not there at {moment}")));
-    }
-    Ok(Found { moment, without_journal, damaged, unlisted, entries })
+    Ok(damaged)
 }
 
 /// Fetches all entries into a directory. What cannot be had is named in the error.
@@ -153,7 +175,7 @@ pub fn find(mirror: &Mirror, children: &Children, terms: Terms<'_>) -> Result<Fo
 /// # Errors
 /// Those of the endpoint and of writing here.
 pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Staging) -> Result<(), Failure> {
-    let failed = |e: io::Error| Failure::new(Exit::Failed, format!("{}: {e}", staging.path().display()));
+    let failed = |e: io::Error| Failure::new(Exit::Failed, place::cannot_write(staging.path(), &e));
     let mut origins: BTreeMap<Origin, Vec<&Path>> = BTreeMap::new();
     for (path, entry) in &found.entries {
         origins.entry(entry.origin).or_default().push(path);
@@ -189,7 +211,10 @@ pub fn fetch(mirror: &Mirror, children: &Children, found: &Found, staging: &Stag
         Some(first) => {
             let number = text::count(missing.len(), "path");
             let first = text::path(first);
-            Err(Failure::new(Exit::Partial, format!("{mirror}: {number} could not be fetched, {first} first")))
+            Err(Failure::new(
+                Exit::Partial,
+                format!("{mirror}: {number} could not be fetched, {first} first, so nothing is restored; try again"),
+            ))
         }
     }
 }

@@ -79,6 +79,12 @@ impl Destination {
     }
 }
 
+/// The line for what cannot be put where it is to go.
+#[must_use]
+pub fn cannot_write(path: &Path, e: &io::Error) -> String {
+    format!("{} cannot be written: {e}; see to that directory, or give another place by --to DIR", text::path(path))
+}
+
 fn in_the_way(path: &Path) -> Failure {
     Failure::new(Exit::Refused, format!("{} exists; remove it, or give another place by --to DIR", text::path(path)))
 }
@@ -197,7 +203,7 @@ impl Staging {
     pub fn put(self, path: &Path, destination: &Destination) -> Result<(), Failure> {
         self.put_there(path, destination).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => in_the_way(destination.aside.as_ref().unwrap_or(&destination.path)),
-            _ => Failure::new(Exit::Failed, format!("{}: {e}", text::path(&destination.path))),
+            _ => Failure::new(Exit::Failed, cannot_write(&destination.path, &e)),
         })
     }
 

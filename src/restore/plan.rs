@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use crate::history::retention::Unit;
+use crate::retention::Unit;
 
 /// What one bucket tells about a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use chrono::{DateTime, Local, NaiveDateTime, TimeDelta, TimeZone, Utc};
 
 use super::plan::Step;
 use super::when::When;
-use crate::history::local_time::moments;
-use crate::history::retention::Unit;
+use crate::local_time::moments;
+use crate::retention::Unit;
 
 /// A bucket, or a day of the original's layout.
 #[derive(Debug, Clone)]

@@ -4,9 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
+use crate::bucket::Bucket;
 use crate::config::units::Span;
-use crate::history::bucket::Bucket;
-use crate::history::local_time::moments;
+use crate::local_time::moments;
 
 /// A moment in the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

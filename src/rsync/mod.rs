@@ -2,6 +2,8 @@
 
 pub mod argv;
 pub mod children;
+#[cfg(test)]
+mod fixture;
 pub mod listing;
 pub mod outcome;
 pub mod output;
@@ -10,6 +12,7 @@ pub mod probe;
 pub mod removal;
 pub mod retrieval;
 mod standstill;
+pub mod tally;
 pub mod trial;
 mod unhurried;
 pub mod version;

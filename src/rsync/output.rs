@@ -97,13 +97,6 @@ pub fn parse(line: &[u8]) -> Line {
     Line::Item { change, bytes: if sent { size } else { 0 }, path: unescape(&rest[space + 1..]) }
 }
 
-/// Whether a line of stderr says that the run stopped deleting because of `--max-delete`. The exit code does not say it: it
-/// is 0 when a daemon is the receiver, and 25 only when it is a local process.
-#[must_use]
-pub fn says_too_many_deletions(line: &[u8]) -> bool {
-    line.starts_with(b"Deletions stopped due to --max-delete limit")
-}
-
 /// Reads `     3000005  99%  476.84MB/s    0:00:00 (xfr#3, ir-chk=1049/1113)`; the brackets are missing in the middle of a
 /// file. `ir-chk` stands for `to-chk` while the list of files is not complete. What is between does not matter here.
 fn progress(line: &[u8]) -> Option<Line> {

@@ -15,8 +15,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::argv::{ATTRIBUTES, OUT_FORMAT, begin, destination, option, pattern_for, switches};
-use crate::mirror::{Endpoint, Mirror};
+use super::argv::{self, Levels, directory_below, mirror_directory, mirror_there, option, pattern_for, sending};
+use crate::mirror::Mirror;
 
 /// How the new name gets the data that the old one has on the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,77 +84,37 @@ pub fn can_be_named(path: &Path) -> bool {
 /// Puts it in its place. It is run in the root of the source.
 #[must_use]
 pub fn command(mirror: &Mirror, placement: &Placement, root: &Path) -> Command {
-    let mut command = begin(mirror);
-    command.current_dir(root);
-    command.args([ATTRIBUTES, "--ignore-existing", "--modify-window=-1", "--8-bit-output", "--no-h", "--outbuf=L"]);
+    let mut command = sending(mirror, root, 1);
     // Twice, since what is linked is only told then.
-    command.args(["--stats", "-ii", OUT_FORMAT]);
-    command.args(switches(mirror));
-    if mirror.source.one_file_system {
-        command.arg("--one-file-system");
-    }
-    if let Some(rate) = mirror.rsync.bwlimit {
-        command.arg(format!("--bwlimit={}", (rate / 1024).max(1)));
-    }
-    command.args(&mirror.rsync.extra_args);
+    command.args(["--ignore-existing", "-ii"]);
+    let here = |dir| directory_below(OsStr::new("."), dir);
+    let there = |dir| directory_below(mirror_there(mirror).as_os_str(), dir);
     match placement {
         Placement::Directory { from, to, basis, without, exclude } => {
-            command.arg("-r").arg(option(basis.option(), &within(mirror, from)));
+            command.arg("-r").arg(option(basis.option(), there(from)));
             command.args(exclude.iter().map(|pattern| option("--exclude=", pattern)));
-            command.args(without.iter().map(|path| option("--exclude=", &pattern_for(path))));
-            command.arg("--").arg(in_directory(OsStr::new("."), to));
+            command.args(without.iter().map(|path| option("--exclude=", pattern_for(path))));
+            command.arg("--").arg(here(to));
         }
         Placement::Files { from, to, basis, names } => {
             if from == to {
                 command.arg("-y");
             } else {
-                command.arg("-yy").arg(option(basis.option(), &within(mirror, from)));
+                command.arg("-yy").arg(option(basis.option(), there(from)));
             }
-            let above =
-                if to.as_os_str().is_empty() { OsString::from("./") } else { in_directory(OsStr::new("."), to) };
-            command.arg("--").args(names.iter().map(|name| option_os(&above, name)));
+            command.arg("--").args(names.iter().map(|name| option(here(to), name)));
         }
     }
-    command.arg(in_directory(without_slash(&destination(mirror)), placement.to()));
+    command.arg(mirror_directory(mirror, placement.to()));
     command
 }
 
 /// Lists what the mirror has in a directory.
 #[must_use]
 pub fn listing(mirror: &Mirror, dir: &Path) -> Command {
-    let mut command = begin(mirror);
-    command.args(["--list-only", "-d", "--"]).arg(in_directory(without_slash(&destination(mirror)), dir));
+    let mut command = argv::listing(mirror, Levels::One);
+    command.arg("--").arg(mirror_directory(mirror, dir));
     command
-}
-
-/// `ABOVE/dir/`.
-fn in_directory(above: &OsStr, dir: &Path) -> OsString {
-    let mut path = above.to_owned();
-    path.push("/");
-    path.push(dir);
-    if !dir.as_os_str().is_empty() {
-        path.push("/");
-    }
-    path
-}
-
-fn option_os(above: &OsStr, name: &OsStr) -> OsString {
-    let mut path = above.to_owned();
-    path.push(name);
-    path
-}
-
-fn without_slash(path: &OsStr) -> &OsStr {
-    OsStr::from_bytes(path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes()))
-}
-
-/// A directory of the mirror, from the root of the module on.
-fn within(mirror: &Mirror, dir: &Path) -> OsString {
-    let root = match &mirror.endpoint {
-        Endpoint::Daemon { .. } => Path::new("/").join(&mirror.source.name),
-        Endpoint::Directory(root) => root.join(&mirror.source.name),
-    };
-    in_directory(root.as_os_str(), dir)
 }
 
 #[cfg(test)]

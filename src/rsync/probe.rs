@@ -2,17 +2,20 @@
 //! running at the same time.
 
 use std::fs;
-use std::io::{self, Read};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::debug;
 
-use super::children::{Children, Ends};
-use super::{argv, placement};
+use super::children::{Children, Ends, Limits};
+use super::outcome::{self, Ending, Outcome, Trouble};
+use super::standstill::greeting;
+use super::{placement, retrieval};
+use crate::exit::Exit;
 use crate::mirror::{Endpoint, Mirror};
+use crate::report::text;
 
 /// More clients than this bring nothing at any distance that was measured (40 ms: 8 clients 2.1 s, 12 clients 1.7 s).
 pub const MOST: usize = 16;
@@ -27,8 +30,16 @@ pub fn clients_for(mirror: &Mirror) -> usize {
     let near = thread::available_parallelism().map_or(1, usize::from).min(MOST);
     let Some(time) = round_trip_time(mirror) else { return near };
     let clients = clients_at(time, near);
-    debug!("{mirror}: {time:.1?} away, {clients} clients");
+    debug!(mirror:%; "{mirror}: {time:.1?} away, {clients} clients");
     clients
+}
+
+/// Why nothing can be done on a local target: it is not there. It is never made: where it should be, a disk may be missing.
+#[must_use]
+pub fn target_missing(endpoint: &Endpoint) -> Option<Trouble> {
+    let Endpoint::Directory(root) = endpoint else { return None };
+    let why = format!("the target directory {} does not exist; is it mounted?", text::path(root));
+    (!root.is_dir()).then_some(Trouble::new(Exit::Unreachable, why))
 }
 
 /// Whether the endpoint has no mirror yet, or an empty one, for sure. Asking costs one short session.
@@ -41,14 +52,16 @@ pub fn is_new(mirror: &Mirror, children: &Children) -> bool {
         };
     }
     let (mut entries, mut itself) = (0, false);
-    let answer = children.run(&mut argv::listing(mirror), Ends::Newline, |line| {
+    let mut command = retrieval::root_listing(mirror);
+    let standstill = Limits::of(&command, mirror);
+    let answer = children.run(&mut command, Ends::Newline, standstill, |line| {
         entries += 1;
         itself |= line.ends_with(b" .");
     });
-    answer.is_ok_and(|answer| match answer.status.code() {
-        Some(0) => entries == 1 && itself,
-        Some(23) => answer.errors.iter().any(|line| says_absent(line)),
-        _ => false,
+    let is_empty = entries == 1 && itself;
+    answer.is_ok_and(|answer| {
+        let ending = Ending::of(&answer, entries > 0);
+        ending.says_absent() || is_empty && outcome::classify(mirror, ending) == Outcome::Done
     })
 }
 
@@ -59,13 +72,10 @@ pub fn is_absent(mirror: &Mirror, children: &Children, dir: &Path) -> bool {
         let there = fs::symlink_metadata(root.join(&mirror.source.name).join(dir));
         return there.is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
     }
-    let answer = children.run(&mut placement::listing(mirror, dir), Ends::Newline, |_| {});
-    answer.is_ok_and(|answer| answer.status.code() == Some(23) && answer.errors.iter().any(|line| says_absent(line)))
-}
-
-/// Whether a daemon says that the directory is not there, as 3.2.7 and 3.5.0 do.
-pub(crate) fn says_absent(line: &[u8]) -> bool {
-    line.starts_with(b"rsync: [sender] change_dir ") && line.ends_with(b" failed: No such file or directory (2)")
+    let mut command = placement::listing(mirror, dir);
+    let standstill = Limits::of(&command, mirror);
+    let answer = children.run(&mut command, Ends::Newline, standstill, |_| {});
+    answer.is_ok_and(|answer| Ending::of(&answer, false).says_absent())
 }
 
 fn clients_at(time: Duration, near: usize) -> usize {
@@ -80,35 +90,16 @@ fn clients_at(time: Duration, near: usize) -> usize {
     near + more
 }
 
-/// The time from the TCP handshake to the daemon's greeting: the last packet of the handshake travels there, the greeting
-/// back. (The handshake itself may be with something in between.) Nothing for a local directory, or when there is no
-/// answer, which rsync will report better.
+/// The time to the endpoint and back. Nothing for a local directory, or when there is no answer, which rsync will report
+/// better.
 fn round_trip_time(mirror: &Mirror) -> Option<Duration> {
     let Endpoint::Daemon { host, .. } = &mirror.endpoint else { return None };
-    let address = (host.name.as_str(), host.port).to_socket_addrs().ok()?.next()?;
-    let mut connection = TcpStream::connect_timeout(&address, mirror.rsync.connect_timeout).ok()?;
-    connection.set_read_timeout(Some(mirror.rsync.connect_timeout)).ok()?;
-    let begun = Instant::now();
-    connection.read_exact(&mut [0]).ok()?;
-    Some(begun.elapsed())
+    greeting(&host.name, host.port, mirror.rsync.connect_timeout)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_one_answer_means_that_there_is_none() {
-        let absent = b"rsync: [sender] change_dir \"nonex\" (in m) failed: No such file or directory (2)";
-        assert!(says_absent(absent));
-        for other in [
-            &b"rsync: [sender] change_dir \"x\" (in m) failed: Permission denied (13)"[..],
-            b"@ERROR: chdir failed",
-            b"rsync error: some files/attrs were not transferred (see previous errors) (code 23)",
-        ] {
-            assert!(!says_absent(other));
-        }
-    }
 
     #[test]
     fn the_farther_the_more() {

@@ -4,8 +4,12 @@
 //! receiver matches from the first on. (`--delete-missing-args` would do it by name, but not on every daemon.)
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
 
-use crate::history::retention::{Plan, Unit};
+use super::argv::{OUT_FORMAT, UNCHANGED, begin, history, option};
+use crate::mirror::Mirror;
+use crate::retention::{Plan, Unit};
 
 /// The rules, one on each line.
 ///
@@ -36,10 +40,24 @@ pub fn tree(plan: &Plan) -> Vec<String> {
     days.chain(plan.emptied().map(|bucket| bucket.to_string())).collect()
 }
 
+/// Deletes from the history of a mirror what the rules in a file let go. It mirrors a `tree` of directories over it, makes
+/// nothing, and changes nothing of what stays.
+#[must_use]
+pub fn command(mirror: &Mirror, rules: &Path, tree: &Path) -> Command {
+    let mut command = begin(mirror);
+    // There is a line for each file that is deleted, and nobody waits for a single one.
+    command.args(["-r", "--delete", "--existing"]).args(UNCHANGED).args(["--outbuf=B", OUT_FORMAT]);
+    command.arg(option("--filter=merge ", rules)).arg("--");
+    let mut from = tree.as_os_str().to_owned();
+    from.push("/");
+    command.arg(from).arg(history(mirror));
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::retention::{Found, Policy};
+    use crate::retention::{Found, Policy};
     use chrono::DateTime;
     use std::time::Duration;
 
@@ -59,7 +77,7 @@ mod tests {
         }
         let policy = Policy { keep_days: 7, resolution: Duration::ZERO, in_use: false };
         let now = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
-        let plan = crate::history::retention::plan(&found, policy, &now).unwrap();
+        let plan = crate::retention::plan(&found, policy, &now).unwrap();
         let expected = "risk /*/*/**\nrisk /2020-01-02/100000/\nrisk /2020-01-02/110000-7/\nrisk /2020-01-03/090000/\n\
                         risk /2020-01-04/*\nrisk /2020-01-02/\nrisk /2020-01-04/\nprotect *\n";
         assert_eq!(rules(&plan), expected);

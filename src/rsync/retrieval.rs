@@ -1,44 +1,67 @@
 //! The rsync invocations that look at what an endpoint has and bring it back.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::argv::{ATTRIBUTES, begin, destination, module, option, switches};
-use crate::history::bucket::HISTORY_DIR;
-use crate::history::retention::Unit;
+use super::argv::{
+    self, Levels, escaped, histories, mirror_root, module, option, pattern_below, pattern_for, rules_down_to, transfer,
+};
+use crate::bucket::HISTORY_DIR;
 use crate::mirror::Mirror;
+use crate::retention::Unit;
+
+/// Lists what the mirror has in its root, which says whether there is a mirror.
+#[must_use]
+pub fn root_listing(mirror: &Mirror) -> Command {
+    let mut command = argv::listing(mirror, Levels::One);
+    command.arg("--").arg(mirror_root(mirror));
+    command
+}
 
 /// Lists what the mirror has at and below a path; everything when the path is empty.
 #[must_use]
 pub fn mirror_listing(mirror: &Mirror, path: &Path) -> Command {
-    let mut command = begin(mirror);
-    command.args(["--list-only", "-r", "--8-bit-output", "--no-h", "--outbuf=B"]);
+    let mut command = argv::listing(mirror, Levels::All);
     if !path.as_os_str().is_empty() {
         let above = path.ancestors().filter(|above| !above.as_os_str().is_empty());
-        command.args(above.map(|above| option("--include=", &pattern(above, ""))));
-        command.arg(option("--include=", &pattern(path, "/**"))).arg("--exclude=*");
+        command.args(above.map(|above| option("--include=", pattern_for(above))));
+        command.arg(option("--include=", pattern_below(path, "/**"))).arg("--exclude=*");
     }
-    command.arg("--").arg(destination(mirror));
+    command.arg("--").arg(mirror_root(mirror));
     command
 }
 
-/// The pattern for a path, and for what is `below` it.
-///
-/// A backslash only escapes in a pattern that has a wildcard (rsync(1), PATTERN MATCHING RULES).
-fn pattern(path: &Path, below: &str) -> OsString {
-    let path = path.as_os_str().as_bytes();
-    let is_wild = below.contains('*') || path.iter().any(|byte| b"*?[".contains(byte));
-    let mut pattern = vec![b'/'];
-    for byte in path {
-        if is_wild && b"*?[\\".contains(byte) {
-            pattern.push(b'\\');
-        }
-        pattern.push(*byte);
+/// How much of a history is listed.
+#[derive(Debug, Clone, Copy)]
+pub enum Depth<'a> {
+    /// The days, and what is directly in them.
+    Buckets,
+    /// That, and what is at this path in a bucket or a day, and everything below it. The empty path is all of a bucket.
+    Below(&'a Path),
+}
+
+/// The day directories of a history, as a pattern.
+const DAY: &str = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]";
+
+/// Lists what the history of a mirror has. It begins one level above, so that a link in the place of that directory shows as
+/// one. Links are named without their targets, so that a name ends where its line does.
+#[must_use]
+pub fn history_listing(mirror: &Mirror, depth: Depth<'_>) -> Command {
+    let mut command = argv::listing(mirror, Levels::All);
+    command.arg(option("--include=", pattern_for(Path::new(&mirror.source.name))));
+    let name = escaped(&mirror.source.name);
+    for below in ["*", &format!("{DAY}/*")] {
+        command.arg(format!("--include=/{name}/{below}"));
     }
-    pattern.extend(below.as_bytes());
-    OsString::from_vec(pattern)
+    if let Depth::Below(path) = depth {
+        // In a bucket, and in a day of the original layout.
+        for unit in [format!("/{name}/{DAY}/*"), format!("/{name}/{DAY}")] {
+            command.args(rules_down_to(&unit, path).iter().map(|rule| option("--include=", rule)));
+        }
+    }
+    command.args(["--exclude=*", "--"]).arg(histories(mirror));
+    command
 }
 
 /// Who makes sure that the endpoint sends nothing else than it is asked for.
@@ -68,16 +91,12 @@ pub fn list<'a>(mirror: &Mirror, unit: Option<Unit>, paths: impl Iterator<Item =
 /// Brings the entries of a list, see [`list`]. Directories come without their content.
 #[must_use]
 pub fn fetch(mirror: &Mirror, list: &Path, to: &Path, check: SenderCheck) -> Command {
-    let mut command = begin(mirror);
-    command.args([ATTRIBUTES, "--8-bit-output", "--no-h", "--stats", "--from0"]);
-    command.args(switches(mirror));
+    let mut command = transfer(mirror, 1);
+    command.arg("--from0");
     if check == SenderCheck::Ours {
         command.arg("--trust-sender");
     }
-    if let Some(rate) = mirror.rsync.bwlimit {
-        command.arg(format!("--bwlimit={}", (rate / 1024).max(1)));
-    }
-    command.arg(option("--files-from=", list.as_os_str())).arg("--").arg(module(mirror));
+    command.arg(option("--files-from=", list)).arg("--").arg(module(mirror));
     command.current_dir(to).arg("./");
     command
 }

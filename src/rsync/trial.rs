@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::argv::{begin, destination, history, module, option};
-use crate::history::bucket::HISTORY_DIR;
+use super::argv::{self, Levels, begin, histories, history, mirror_root, module};
+use crate::bucket::HISTORY_DIR;
 use crate::mirror::Mirror;
 
 /// More paths than this the few trials that are removed together never leave behind.
@@ -14,17 +14,16 @@ const MOST: usize = 1000;
 /// Lists what is in the root of the module, one level.
 #[must_use]
 pub fn root_listing(mirror: &Mirror) -> Command {
-    let mut command = begin(mirror);
-    command.args(["--list-only", "-d", "--8-bit-output", "--no-h", "--outbuf=B", "--"]).arg(module(mirror));
+    let mut command = argv::listing(mirror, Levels::One);
+    command.arg("--").arg(module(mirror));
     command
 }
 
 /// Lists what the history of the mirror has.
 #[must_use]
 pub fn history_listing(mirror: &Mirror) -> Command {
-    let mut command = begin(mirror);
-    command.args(["--list-only", "-r", "--8-bit-output", "--no-h", "--outbuf=B", "--"]);
-    command.arg(history(mirror, &mirror.source.name));
+    let mut command = argv::listing(mirror, Levels::All);
+    command.arg("--").arg(history(mirror));
     command
 }
 
@@ -33,7 +32,7 @@ pub fn history_listing(mirror: &Mirror) -> Command {
 pub fn untimed(mirror: &Mirror, name: &str) -> Command {
     let mut command = begin(mirror);
     command.current_dir(&mirror.source.path);
-    command.args(["-R", "--"]).arg(format!("./{name}")).arg(destination(mirror));
+    command.args(["-R", "--"]).arg(format!("./{name}")).arg(mirror_root(mirror));
     command
 }
 
@@ -66,7 +65,7 @@ pub fn deletion(mirror: &Mirror, names: &[String], empty: &Path, part: Part) -> 
     command.current_dir(empty).args(["-l", "-R", "--delete-missing-args"]);
     let paths = names.iter().map(|name| format!("./{name}"));
     match part {
-        Part::Histories => command.args(["--force", "--"]).args(paths).arg(history(mirror, "")),
+        Part::Histories => command.args(["--force", "--"]).args(paths).arg(histories(mirror)),
         Part::Mirrors => command.args(["--force", "--"]).args(paths).arg(module(mirror)),
         Part::Root => command.args(["--", &format!("./{HISTORY_DIR}")]).arg(module(mirror)),
     };
@@ -80,7 +79,7 @@ pub fn removal(mirror: &Mirror, names: &[String], empty: &Path, histories: Histo
     let mut command = begin(mirror);
     command.args(["-r", "--delete", "--force", "--existing"]).arg(format!("--max-delete={MOST}"));
     command.args(rules(names, histories).into_iter().map(|rule| format!("--filter={rule}")));
-    command.arg("--").arg(option("", empty.join("").as_os_str())).arg(module(mirror));
+    command.arg("--").arg(empty.join("")).arg(module(mirror));
     command
 }
 

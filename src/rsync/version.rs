@@ -1,12 +1,11 @@
 //! The rsync on this host: whether it is there, and new enough.
 
 use std::fmt;
-use std::io::{self, Read};
-use std::process::Stdio;
-use std::sync::mpsc;
-use std::thread;
+use std::io;
 use std::time::Duration;
 
+use super::children::{Children, Ends, Limit, Limits, NotRun};
+use super::outcome::CANNOT_BE_RUN;
 use crate::exit::{Exit, Failure};
 
 /// The oldest version that has `--delete-missing-args` and the output format that we read.
@@ -42,8 +41,8 @@ impl fmt::Display for Version {
 /// One line with what to install.
 pub fn check() -> Result<Version, Failure> {
     let failure = |message: String| Failure::new(Exit::Failed, message);
-    let output = match first_words() {
-        Ok(Some(output)) => output,
+    let first = match first_line() {
+        Ok(Some(line)) => line,
         Ok(None) => {
             let limit = LIMIT.as_secs();
             return Err(failure(format!(
@@ -53,9 +52,9 @@ pub fn check() -> Result<Version, Failure> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return Err(failure("rsync is not installed: install the package `rsync` (3.1 or newer)".to_owned()));
         }
-        Err(e) => return Err(failure(format!("rsync cannot be run: {e}"))),
+        Err(e) => return Err(failure(format!("{CANNOT_BE_RUN}: {e}"))),
     };
-    match parse(&String::from_utf8_lossy(&output)) {
+    match parse(&String::from_utf8_lossy(&first)) {
         Some(version) if (version.major, version.minor) >= OLDEST => Ok(version),
         Some(Version { major, minor, .. }) => Err(failure(format!(
             "rsync {major}.{minor} is too old: version 3.1 or newer is needed; update the package `rsync`"
@@ -66,25 +65,22 @@ pub fn check() -> Result<Version, Failure> {
     }
 }
 
-/// What `rsync --version` prints, as far as one read goes; nothing when it takes too long.
-fn first_words() -> io::Result<Option<Vec<u8>>> {
+/// What `rsync --version` says first, which is all that matters; nothing when that takes too long.
+fn first_line() -> io::Result<Option<Vec<u8>>> {
     let mut command = super::argv::bare();
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn()?;
-    let Some(mut stdout) = child.stdout.take() else { return Ok(None) };
-    let (tell, told) = mpsc::channel();
-    // It ends when the pipe does, at the latest when the child is killed; nobody needs it then.
-    thread::spawn(move || {
-        let mut text = Vec::new();
-        // What was read before an error is enough, or it is not a version.
-        let _ = Read::by_ref(&mut stdout).take(LONGEST).read_to_end(&mut text);
-        let _ = tell.send(text);
+    command.arg("--version");
+    // It ends by the limit before it can stand still for so long.
+    let standstill = Limits { still: LIMIT * 2, unheard: LIMIT * 2, reader: None };
+    let limit = Limit { time: LIMIT, bytes: LONGEST };
+    let mut first = None;
+    let ended = Children::default().run_within(&mut command, Ends::Newline, standstill, Some(limit), |line| {
+        first.get_or_insert_with(|| line.to_vec());
     });
-    let text = told.recv_timeout(LIMIT).ok();
-    // It has said all that matters.
-    child.kill()?;
-    child.wait()?;
-    Ok(text)
+    match ended {
+        Ok(_) => Ok(Some(first.unwrap_or_default())),
+        Err(NotRun::Limit(_) | NotRun::Closed) => Ok(first),
+        Err(NotRun::Start(e) | NotRun::Read(e)) => Err(e),
+    }
 }
 
 /// Reads `rsync  version 3.5.0  protocol version 32`, with or without a `v`.

@@ -4,18 +4,19 @@
 use std::path::{Path, PathBuf};
 
 use super::plan::Plan;
+use crate::report::text;
 
-/// Checks the modules of a plan, and where its own files are. `real` is what a path is when all links in it are followed,
-/// where that can be known.
+/// Checks the modules of a plan, and where its own files and these `others` are, each with what it is. `real` is what a path
+/// is when all links in it are followed, where that can be known.
 ///
 /// # Errors
 /// One line with both places.
-pub fn check(plan: &Plan, real: impl Fn(&Path) -> PathBuf) -> Result<(), String> {
+pub fn check(plan: &Plan, others: &[(&str, PathBuf)], real: impl Fn(&Path) -> PathBuf) -> Result<(), String> {
     let modules: Vec<(&String, &Path, PathBuf)> =
         plan.modules.iter().map(|(name, module)| (name, module.path.as_path(), real(&module.path))).collect();
     for (at, (name, path, place)) in modules.iter().enumerate() {
         for (other_name, other_path, other) in modules.iter().skip(at + 1) {
-            let (path, other_path) = (path.display(), other_path.display());
+            let (path, other_path) = (text::path(path), text::path(other_path));
             if place == other {
                 let both = if plan.modules[*name].path == plan.modules[*other_name].path {
                     format!("the same directory {path}")
@@ -42,10 +43,10 @@ pub fn check(plan: &Plan, real: impl Fn(&Path) -> PathBuf) -> Result<(), String>
         }
     }
     let own = [("passwords", &plan.secrets_file), ("log", &plan.log_file), ("locks", &plan.run_dir)];
-    for (what, own) in own {
+    for (what, own) in own.into_iter().chain(others.iter().map(|(what, path)| (*what, path))) {
         let place = real(own);
         if let Some((name, path, _)) = modules.iter().find(|(_, _, module)| place.starts_with(module)) {
-            let (own, path) = (own.display(), path.display());
+            let (own, path) = (text::path(own), text::path(path));
             return Err(format!(
                 "the daemon's {what}, {own}, would lie in the directory of the module `{name}`, {path}, where its clients \
                  read and delete; choose another directory for one of them"
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_lies_in_a_module_is_named_whatever_leads_there() {
-        let of = |modules: &[(&str, &str)], secrets: &str| check(&plan(modules, secrets), real).unwrap_err();
+        let of = |modules: &[(&str, &str)], secrets: &str| check(&plan(modules, secrets), &[], real).unwrap_err();
         assert!(of(&[("m", "/srv/a"), ("n", "/srv/a")], "/etc/s").contains("the same directory /srv/a;"));
         assert!(of(&[("m", "/srv/a"), ("n", "/link")], "/etc/s").contains("the same directory, /srv/a and /link;"));
         assert!(
@@ -101,10 +102,17 @@ mod tests {
                 .contains("passwords, /link/s, would lie in the directory of the module `m`")
         );
         assert!(of(&[("m", "/run")], "/etc/s").contains("locks, /run,"));
+        let others = [("rotation of its log", "/etc/logrotate.d/x".into()), ("password for clients", "/link/p".into())];
+        let of = |path: &str| check(&plan(&[("m", path)], "/etc/s"), &others, real).unwrap_err();
+        assert!(of("/etc/logrotate.d").contains("rotation of its log, /etc/logrotate.d/x,"));
+        assert!(of("/srv/a").contains("password for clients, /link/p,"));
     }
 
     #[test]
     fn what_is_apart_is_left_alone() {
-        assert_eq!(check(&plan(&[("m", "/srv/a"), ("n", "/srv/ab")], "/etc/s"), real), Ok(()));
+        assert_eq!(
+            check(&plan(&[("m", "/srv/a"), ("n", "/srv/ab")], "/etc/s"), &[("log", "/srv/abc".into())], real),
+            Ok(())
+        );
     }
 }

@@ -8,12 +8,16 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::files::Lasting;
 use super::{StateDir, note};
-use crate::executor::Tally;
 use crate::mirror::Mirror;
+use crate::rsync::tally::Tally;
 
 /// More failing paths than this are counted only.
 pub const MOST_NAMED: usize = 1_000;
+
+/// The ending of its file.
+const KIND: &str = "watch";
 
 /// What a watch is doing for a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,15 @@ pub enum Activity {
     Refused,
     /// Nothing any more: it ended in order.
     Ended,
+}
+
+impl Activity {
+    /// Whether there is a process that does it, unless that was killed. A refusal is also written down by a watch that never
+    /// began and ended at once.
+    #[must_use]
+    pub fn is_at_work(self) -> bool {
+        matches!(self, Activity::CatchingUp | Activity::Live | Activity::BackingOff)
+    }
 }
 
 /// What was done since a watch began, counted.
@@ -121,7 +134,13 @@ impl Condition {
     /// # Errors
     /// Those of the state directory.
     pub fn save(&self, state: &StateDir, mirror: &Mirror) -> io::Result<()> {
-        note::write(state, mirror, "watch", self)
+        note::write(state, mirror, KIND, self, Lasting::Process)
+    }
+
+    /// Whether what was written last is still there.
+    #[must_use]
+    pub fn is_there(state: &StateDir, mirror: &Mirror) -> bool {
+        note::is_there(state, mirror, KIND)
     }
 
     /// What was written last; nothing when no watch ever ran.
@@ -129,7 +148,7 @@ impl Condition {
     /// # Errors
     /// Those of reading it, and that it is damaged.
     pub fn load(state: &StateDir, mirror: &Mirror) -> io::Result<Option<Condition>> {
-        note::read(state, mirror, "watch")
+        note::read(state, mirror, KIND)
     }
 }
 

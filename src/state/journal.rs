@@ -13,8 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::StateDir;
-use crate::history::bucket::Bucket;
+use super::trouble::Size;
+use crate::bucket::Bucket;
+use crate::files::guarded;
 use crate::mirror::Mirror;
+use crate::report::text;
+
+const DIRECTORY: &str = "journal";
 
 /// Before a path that was not there before.
 const CREATED: u8 = b'+';
@@ -34,6 +39,7 @@ const EMPTIED: u8 = b'!';
 #[derive(Debug)]
 pub struct Journal {
     file: File,
+    path: PathBuf,
     has_versions: bool,
 }
 
@@ -44,9 +50,15 @@ impl Journal {
     /// Those of making a file in the state directory.
     pub fn begin(state: &StateDir, mirror: &Mirror, bucket: Bucket) -> io::Result<Journal> {
         let path = state.dir(&place(mirror, &bucket.start.format("%Y-%m-%d").to_string()))?.join(bucket.name());
-        let file = File::options().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path);
-        let file = file.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())));
-        Ok(Journal { file: file?, has_versions: false })
+        let file = guarded(File::options().append(true).create(true).mode(0o600)).open(&path);
+        let file = file.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", text::path(&path))));
+        Ok(Journal { file: file?, path, has_versions: false })
+    }
+
+    /// Removes it, since something is missing in it: that nothing is known of a bucket is better than half of it.
+    pub fn give_up(self) {
+        // Where that fails as well, there is a part of a line at its end, as a rule, and that is noticed.
+        let _ = fs::remove_file(&self.path);
     }
 
     /// Notes a path that was not there before.
@@ -84,7 +96,19 @@ impl Journal {
     fn line(&mut self, mark: u8, path: &Path) -> io::Result<()> {
         // No path holds a zero byte. Each line is written at once: what is not, is gone when the process is killed.
         let path = path.as_os_str().as_bytes();
-        self.file.write_all(&[&[mark], path.strip_suffix(b"/").unwrap_or(path), &[0]].concat())
+        let written = self.file.write_all(&[&[mark], path.strip_suffix(b"/").unwrap_or(path), &[0]].concat());
+        written.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", text::path(&self.path))))
+    }
+}
+
+impl StateDir {
+    /// Notes how writing to a journal ended, and hands it on. Without its journal, `restore` shows what was new in a bucket as
+    /// if it had been there before.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn journaled<T>(&self, written: io::Result<T>) -> io::Result<T> {
+        self.trouble.note(DIRECTORY, Size::Part, self.path(), written)
     }
 }
 
@@ -179,7 +203,7 @@ fn files(state: &StateDir, mirror: &Mirror) -> io::Result<Vec<(Bucket, PathBuf)>
 }
 
 fn place(mirror: &Mirror, day: &str) -> String {
-    format!("journal/{}/{day}", mirror.id())
+    format!("{DIRECTORY}/{}/{day}", mirror.id())
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use super::StateDir;
+use super::files::Lasting;
 use crate::mirror::Mirror;
+use crate::report::text;
 
 const DIRECTORY: &str = "links";
 
@@ -19,9 +21,8 @@ const DIRECTORY: &str = "links";
 /// # Errors
 /// Those of writing to the state directory: then nothing may be linked.
 pub fn note(state: &StateDir, mirror: &Mirror, old: &[PathBuf]) -> io::Result<()> {
-    let dir = state.dir(DIRECTORY)?;
-    let text: Vec<u8> = old.iter().flat_map(|path| [path.as_os_str().as_bytes(), &[0]].concat()).collect();
-    super::replace(&dir.join(mirror.id()), &text)
+    let names: Vec<u8> = old.iter().flat_map(|path| [path.as_os_str().as_bytes(), &[0]].concat()).collect();
+    state.write(DIRECTORY, &mirror.id(), &names, Lasting::PowerCut)
 }
 
 /// The old names of which it is not known that they are gone.
@@ -29,15 +30,12 @@ pub fn note(state: &StateDir, mirror: &Mirror, old: &[PathBuf]) -> io::Result<()
 /// # Errors
 /// Those of reading the state directory, and that the note is damaged: half of a name is another name.
 pub fn noted(state: &StateDir, mirror: &Mirror) -> io::Result<Vec<PathBuf>> {
-    let path = state.dir(DIRECTORY)?.join(mirror.id());
-    let text = match fs::read(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text?,
-    };
-    if !text.is_empty() && !text.ends_with(&[0]) {
-        return Err(io::Error::other(format!("{} is damaged", path.display())));
+    let Some(names) = state.read(DIRECTORY, &mirror.id())? else { return Ok(Vec::new()) };
+    if !names.is_empty() && !names.ends_with(&[0]) {
+        let path = state.path().join(DIRECTORY).join(mirror.id());
+        return Err(io::Error::other(format!("{} is damaged", text::path(&path))));
     }
-    let names = text.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     Ok(names.map(|name| PathBuf::from(OsString::from_vec(name.to_vec()))).collect())
 }
 
@@ -46,7 +44,8 @@ pub fn noted(state: &StateDir, mirror: &Mirror) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// Those of the state directory.
 pub fn forget(state: &StateDir, mirror: &Mirror) -> io::Result<()> {
-    match fs::remove_file(state.dir(DIRECTORY)?.join(mirror.id())) {
+    let Some(dir) = state.existing_dir(DIRECTORY)? else { return Ok(()) };
+    match fs::remove_file(dir.join(mirror.id())) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }

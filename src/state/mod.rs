@@ -2,6 +2,7 @@
 
 pub mod bucket_claim;
 pub mod condition;
+mod files;
 pub mod journal;
 pub mod links;
 pub mod lock;
@@ -9,21 +10,30 @@ mod note;
 pub mod notices;
 pub mod passes;
 pub mod record;
+mod trouble;
 
+use std::collections::BTreeSet;
 use std::env;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use tempfile::NamedTempFile;
-
+use self::trouble::Trouble;
 use crate::exit::{Exit, Failure};
-use crate::report::shell;
+use crate::report::{shell, text};
 
-/// An existing state directory that belongs to us.
+/// A state directory that belongs to us. It was there at the beginning; whoever works for long has to expect that it is
+/// removed, or full.
 #[derive(Debug, Clone)]
-pub struct StateDir(PathBuf);
+pub struct StateDir {
+    path: PathBuf,
+    /// What cannot be written, as far as this process knows.
+    trouble: Arc<Trouble>,
+    /// The directories within from which this process has removed what killed ones had left.
+    tidied: Arc<Mutex<BTreeSet<&'static str>>>,
+}
 
 impl StateDir {
     /// Opens `chosen`, else `$STATE_DIRECTORY` (which systemd sets), else `/var/lib/sersync` for root, else
@@ -41,10 +51,10 @@ impl StateDir {
         make_private_dir(&path).map_err(|e| {
             Failure::new(
                 Exit::Failed,
-                format!("state directory {}: {e}; give another by --state-dir DIR", path.display()),
+                format!("state directory {}: {e}; give another by --state-dir DIR", text::path(&path)),
             )
         })?;
-        Ok(StateDir(path))
+        Ok(StateDir { path, trouble: Arc::default(), tidied: Arc::default() })
     }
 
     fn default_place() -> Option<PathBuf> {
@@ -62,13 +72,18 @@ impl StateDir {
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Says, once, that it was removed while somebody works with it.
+    pub fn is_gone(&self) {
+        self.trouble.gone(&self.path);
     }
 
     /// Where it is within a directory, if it is.
     #[must_use]
     pub fn within(&self, dir: &Path) -> Option<PathBuf> {
-        let (own, dir) = (self.0.canonicalize().ok()?, dir.canonicalize().ok()?);
+        let (own, dir) = (self.path.canonicalize().ok()?, dir.canonicalize().ok()?);
         own.strip_prefix(dir).ok().map(Path::to_owned)
     }
 
@@ -77,38 +92,46 @@ impl StateDir {
     /// # Errors
     /// Those of making a directory.
     pub fn dir(&self, name: &str) -> io::Result<PathBuf> {
-        let path = self.0.join(name);
-        // What is within is ours alone, so a link was put there by somebody who once could.
-        let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
-        let made = if is_link { Err(io::Error::other("is a symbolic link")) } else { make_private_dir(&path) };
-        made.map_err(|e| io::Error::new(e.kind(), format!("state directory {}: {e}", path.display())))?;
+        let path = self.path.join(name);
+        let made = not_a_link(&path).and_then(|()| make_private_dir(&path));
+        made.map_err(|e| io::Error::new(e.kind(), format!("state directory {}: {e}", text::path(&path))))?;
         Ok(path)
+    }
+
+    /// The same for those who only look: nothing when it is not there.
+    ///
+    /// # Errors
+    /// That it is not ours.
+    pub fn existing_dir(&self, name: &str) -> io::Result<Option<PathBuf>> {
+        let path = self.path.join(name);
+        match not_a_link(&path).and_then(|()| check_private_dir(&path)) {
+            Ok(()) => Ok(Some(path)),
+            // Something above it may be no directory any more.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(io::Error::new(e.kind(), format!("state directory {}: {e}", text::path(&path)))),
+        }
     }
 }
 
-/// Writes a file in the place of another one: at any moment, and after any crash, one of the two is there as a whole.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_by(path, bytes, File::sync_all)
+/// What is within is ours alone, so a link was put there by somebody who once could.
+fn not_a_link(path: &Path) -> io::Result<()> {
+    let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    if is_link { Err(io::Error::other("is a symbolic link")) } else { Ok(()) }
 }
 
-/// The same for what is written often and matters little: after a power cut, the file may be empty.
-fn replace_lightly(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_by(path, bytes, |_| Ok(()))
-}
-
-fn replace_by(path: &Path, bytes: &[u8], settle: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(path)).map_err(named)?;
-    file.write_all(bytes).and_then(|()| settle(file.as_file())).map_err(named)?;
-    file.persist(path).map(drop).map_err(|e| named(e.error))
-}
-
-/// Makes the directory and those above it, readable for the owner only, and refuses one that somebody else owns or may
-/// write to: another user must not be able to put files in the place of ours.
+/// Makes the directory and those above it, readable for the owner only.
 fn make_private_dir(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    check_private_dir(path)
+}
+
+/// Refuses one that somebody else owns or may write to: another user must not be able to put files in the place of ours.
+fn check_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
     let meta = fs::metadata(path)?;
+    if !meta.is_dir() {
+        return Err(io::Error::other("is no directory; remove it"));
+    }
     let (owner, me) = (meta.uid(), rustix::process::geteuid().as_raw());
     if owner != me && owner != 0 {
         return Err(io::Error::other(format!("belongs to user {owner}, not to this user ({me})")));

@@ -1,33 +1,50 @@
 //! Small files about a mirror that others read at any time: each is there as a whole, or not at all.
 
-use std::fs;
 use std::io;
-use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateDir;
+use super::files::Lasting;
 use crate::mirror::Mirror;
+use crate::report::text;
+
+const DIRECTORY: &str = "status";
 
 /// Writes one in the place of the last one.
-pub(super) fn write(state: &StateDir, mirror: &Mirror, kind: &str, value: &impl Serialize) -> io::Result<()> {
-    super::replace_lightly(&path(state, mirror, kind)?, &serde_json::to_vec(value)?)
+pub(super) fn write(
+    state: &StateDir,
+    mirror: &Mirror,
+    kind: &str,
+    value: &impl Serialize,
+    lasting: Lasting,
+) -> io::Result<()> {
+    state.write(DIRECTORY, &name(mirror, kind), &serde_json::to_vec(value)?, lasting)
 }
 
-/// Reads one; nothing when there is none.
+/// Reads one; nothing when there is none. What is there and says nothing is an error: it is not known then how the mirror does.
 pub(super) fn read<T: DeserializeOwned>(state: &StateDir, mirror: &Mirror, kind: &str) -> io::Result<Option<T>> {
-    let path = path(state, mirror, kind)?;
-    let named = |e: String| io::Error::other(format!("{}: {e}", path.display()));
-    match fs::read(&path) {
-        // What a power cut can leave.
-        Ok(text) if text.is_empty() => Ok(None),
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| named(e.to_string())),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(named(e.to_string())),
+    let name = name(mirror, kind);
+    let Some(text) = state.read(DIRECTORY, &name)? else { return Ok(None) };
+    if text.is_empty() {
+        return Err(damaged(state, mirror, kind, "is empty, as after a power cut"));
     }
+    let value = serde_json::from_slice(&text);
+    value.map(Some).map_err(|e| damaged(state, mirror, kind, &format!("is damaged ({e})")))
 }
 
-fn path(state: &StateDir, mirror: &Mirror, kind: &str) -> io::Result<PathBuf> {
-    Ok(state.dir("status")?.join(format!("{}.{kind}", mirror.id())))
+/// What is said of one that says nothing.
+pub(super) fn damaged(state: &StateDir, mirror: &Mirror, kind: &str, how: &str) -> io::Error {
+    let path = state.path().join(DIRECTORY).join(name(mirror, kind));
+    io::Error::other(format!("{} {how}; the next run writes it anew, or remove it", text::path(&path)))
+}
+
+/// Whether it is there.
+pub(super) fn is_there(state: &StateDir, mirror: &Mirror, kind: &str) -> bool {
+    state.path().join(DIRECTORY).join(name(mirror, kind)).symlink_metadata().is_ok()
+}
+
+fn name(mirror: &Mirror, kind: &str) -> String {
+    format!("{}.{kind}", mirror.id())
 }

@@ -5,6 +5,7 @@ use std::io;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::files::Lasting;
 use super::{StateDir, note};
 use crate::mirror::Mirror;
 
@@ -61,7 +62,7 @@ impl Notices {
     /// # Errors
     /// Those of the state directory.
     pub fn save(&self, state: &StateDir, mirror: &Mirror, work: Work) -> io::Result<()> {
-        note::write(state, mirror, work.file(), self)
+        note::write(state, mirror, work.file(), self, Lasting::Process)
     }
 
     /// What is remembered.

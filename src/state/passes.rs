@@ -5,6 +5,8 @@ use std::io;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::condition::FailingPath;
+use super::files::Lasting;
 use super::{StateDir, lock, note};
 use crate::exit::Exit;
 use crate::mirror::Mirror;
@@ -71,7 +73,13 @@ pub struct Passes {
     pub good: Option<Ended>,
     /// The last that looked at everything.
     pub full: Option<Ended>,
+    /// The first of the paths that failed in the last one.
+    #[serde(default)]
+    pub failing_paths: Vec<FailingPath>,
 }
+
+/// The ending of their file.
+const KIND: &str = "passes";
 
 impl Passes {
     /// Adds one to what was remembered, and hands out what that comes to, before anybody else can add one. A failing one does
@@ -79,7 +87,13 @@ impl Passes {
     ///
     /// # Errors
     /// Those of the state directory.
-    pub fn add(state: &StateDir, mirror: &Mirror, ended: &Ended, tell: impl FnOnce(&Passes)) -> io::Result<()> {
+    pub fn add(
+        state: &StateDir,
+        mirror: &Mirror,
+        ended: &Ended,
+        failing_paths: Vec<FailingPath>,
+        tell: impl FnOnce(&Passes),
+    ) -> io::Result<()> {
         // Without the lock, what another pass adds in the same moment may be lost, and nothing worse.
         let _lock = lock::briefly(state, mirror);
         let mut passes = Passes::load(state, mirror).unwrap_or_default();
@@ -90,8 +104,9 @@ impl Passes {
             passes.full = Some(ended.clone());
         }
         passes.last = Some(ended.clone());
+        passes.failing_paths = failing_paths;
         tell(&passes);
-        note::write(state, mirror, "passes", &passes)
+        note::write(state, mirror, KIND, &passes, Lasting::PowerCut)
     }
 
     /// What is remembered.
@@ -99,6 +114,10 @@ impl Passes {
     /// # Errors
     /// Those of reading it, and that it is damaged.
     pub fn load(state: &StateDir, mirror: &Mirror) -> io::Result<Passes> {
-        note::read(state, mirror, "passes").map(Option::unwrap_or_default)
+        let Some(passes) = note::read::<Passes>(state, mirror, KIND)? else { return Ok(Passes::default()) };
+        if passes.last.is_none() {
+            return Err(note::damaged(state, mirror, KIND, "tells of no pass, so somebody else wrote it"));
+        }
+        Ok(passes)
     }
 }

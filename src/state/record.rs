@@ -5,63 +5,23 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use log::warn;
-use rustix::time::ClockId;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::StateDir;
+use super::files::Lasting;
+use super::trouble::Size;
 use crate::guard;
 use crate::hash::fnv1a;
 use crate::mirror::Mirror;
-use crate::tree::changed::{self, Directories, Moved};
+use crate::moment::Moment;
+use crate::report::text;
+use crate::tree::file_system;
+use crate::tree::known::{Directories, Moved};
 use crate::tree::shard::Shard;
 
-/// A moment by the clock on the wall, with what tells whether that clock was set back later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Moment {
-    /// By the clock.
-    pub time: DateTime<Utc>,
-    /// How long the machine was running then, in milliseconds.
-    uptime: i64,
-    /// A name for the time from one start of the machine to the next.
-    boot: String,
-}
-
-impl Moment {
-    /// This moment.
-    #[must_use]
-    pub fn now() -> Moment {
-        static BOOT: LazyLock<String> = LazyLock::new(|| {
-            fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-        });
-        let uptime = rustix::time::clock_gettime(ClockId::Boottime);
-        Moment { time: Utc::now(), uptime: uptime.tv_sec * 1000 + uptime.tv_nsec / 1_000_000, boot: BOOT.clone() }
-    }
-
-    /// Whether the times of files that were changed since this moment can be compared with it: the clock was not set
-    /// back, as far as can be told. Over a restart of the machine only the clock itself can tell.
-    #[must_use]
-    pub fn is_sound(&self, now: &Moment) -> bool {
-        let by_clock = (now.time - self.time).num_milliseconds();
-        let passed = now.uptime - self.uptime;
-        by_clock >= 0 && (self.boot != now.boot || by_clock >= passed - CLOCK_SLACK)
-    }
-
-    /// The ctime from which on something may have changed since this moment. The kernel's clock for files is behind the
-    /// real one by up to a tick, and a clock may have been corrected a little.
-    #[must_use]
-    pub fn in_files(&self) -> (i64, i64) {
-        let time = self.time - TimeDelta::milliseconds(2 * CLOCK_SLACK);
-        (time.timestamp(), time.timestamp_subsec_nanos().into())
-    }
-}
-
-/// How far the clock may be corrected without having been set back, in milliseconds. [`Moment::in_files`] looks back farther.
-const CLOCK_SLACK: i64 = 1_000;
+const DIRECTORY: &str = "mirrors";
 
 /// The last pass over a mirror that did everything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,8 +40,23 @@ pub struct Record {
     /// Places of the source that directories came to or left since the last pass, while a watch moved the stamp on.
     #[serde(default)]
     pub moved: Moved,
+    /// The moment since which content may have been replaced under the same size and time without having been looked for,
+    /// where that is before the stamp: passes have gone by size and time since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unseen: Option<Moment>,
     /// What was to be mirrored then, see [`Mirror::fingerprint`].
     pub fingerprint: u64,
+}
+
+/// Who looks for content that was replaced under the same size and time, beside a pass that compares everything by these two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookout {
+    /// The pass itself, which compared contents.
+    Pass,
+    /// A watch that is running: it hears of it.
+    Watch,
+    /// Nobody: whoever looks for what changed since is to look from where he would have without the pass.
+    Nobody,
 }
 
 impl Record {
@@ -102,6 +77,7 @@ impl Record {
             mounts: mounts.iter().map(|path| path.clone().into_os_string()).collect(),
             directories: fnv1a(&directories.as_bytes()),
             moved: Moved::default(),
+            unseen: None,
             fingerprint: mirror.fingerprint(),
         }
     }
@@ -110,10 +86,51 @@ impl Record {
     /// was ever good. A damaged file counts as nothing: everything is compared then, and the guards have less to go by.
     #[must_use]
     pub fn load(state: &StateDir, mirror: &Mirror, shard: Shard) -> Option<Record> {
-        let text = read(state, mirror, shard, "json")?;
-        let record: Result<Record, _> = serde_json::from_slice(&text);
-        let record = record.map_err(|e| warn!("{mirror}: what is remembered of the last pass is damaged: {e}")).ok()?;
-        (record.fingerprint == mirror.fingerprint()).then_some(record)
+        let record = Record::read(state, mirror, shard);
+        record.map_err(|e| state.trouble.unreadable(mirror, &e)).ok().flatten()
+    }
+
+    /// The same for those who say themselves what is wrong.
+    ///
+    /// # Errors
+    /// Those of reading it, and that it is damaged.
+    pub fn read(state: &StateDir, mirror: &Mirror, shard: Shard) -> io::Result<Option<Record>> {
+        let record = Record::read_any(state, mirror, shard)?;
+        Ok(record.filter(|record| record.fingerprint == mirror.fingerprint()))
+    }
+
+    /// What is remembered of the mirror under whatever settings.
+    fn read_any(state: &StateDir, mirror: &Mirror, shard: Shard) -> io::Result<Option<Record>> {
+        let name = name(mirror, shard, "json");
+        let Some(json) = state.read(DIRECTORY, &name)? else { return Ok(None) };
+        serde_json::from_slice(&json).map(Some).map_err(|e| {
+            let path = state.path().join(DIRECTORY).join(&name);
+            let path = text::path(&path);
+            io::Error::other(format!("{path} is damaged ({e}); the next good full-sync writes it anew"))
+        })
+    }
+
+    /// From where on content may have been replaced under the same size and time, for those who compare everything by these two:
+    /// the last good pass under whatever settings, and the directories that there were. Where those are not known, or the source is
+    /// another directory, there were none: all that is there may have come since. Nothing where times tell nothing.
+    #[must_use]
+    pub fn for_contents(state: &StateDir, mirror: &Mirror, shard: Shard) -> Option<(Record, Directories)> {
+        // That it is damaged, was said when it was looked for.
+        let record = Record::read_any(state, mirror, shard).ok().flatten()?;
+        record.why_times_do_not_tell(mirror).is_none().then(|| {
+            let known = record.directories(state, mirror, shard).unwrap_or_default();
+            (record, known)
+        })
+    }
+
+    /// Why a scan by the times of files would not find what changed since.
+    fn why_times_do_not_tell(&self, mirror: &Mirror) -> Option<&'static str> {
+        let now = Moment::now();
+        if !self.stamp.is_sound(&now) || self.unseen.as_ref().is_some_and(|unseen| !unseen.is_sound(&now)) {
+            return Some("the clock was set back since the last good pass");
+        }
+        let ours = file_system::uses_our_clock(&mirror.source.path);
+        (!ours).then_some("the times of its files come from another machine's clock")
     }
 
     /// Whether the root of the source was a mount point at the last good pass, under whatever settings.
@@ -128,18 +145,37 @@ impl Record {
     /// # Errors
     /// With the reason why such a scan would not find everything.
     pub fn directories(&self, state: &StateDir, mirror: &Mirror, shard: Shard) -> Result<Directories, &'static str> {
-        if !self.stamp.is_sound(&Moment::now()) {
-            return Err("the clock was set back since the last good pass");
-        }
-        if !changed::can_tell(&mirror.source.path) {
-            return Err("the times of its files come from another machine's clock");
+        if let Some(why) = self.why_times_do_not_tell(mirror) {
+            return Err(why);
         }
         let bytes = read(state, mirror, shard, &directories_kind(self.directories));
         let bytes = bytes.filter(|bytes| fnv1a(bytes) == self.directories);
-        bytes.as_deref().and_then(Directories::from_bytes).ok_or("its directories are not known any more")
+        let known =
+            bytes.as_deref().and_then(Directories::from_bytes).ok_or("its directories are not known any more")?;
+        if !known.are_of(&mirror.source.path) {
+            return Err("its source is not the directory that it was");
+        }
+        Ok(known)
     }
 
-    /// Moves the stamp of a mirror to `stamp`, which a watcher may do that has sent every change since `covered`. What is
+    /// The same, after what is remembered now, with what is left to be looked for. With [`Lookout::Nobody`] the directories of
+    /// the pass before stay the ones that are known, as far as they are: whatever arrived since is to be looked into.
+    #[must_use]
+    pub fn after(self, state: &StateDir, mirror: &Mirror, shard: Shard, lookout: Lookout) -> Record {
+        // Under other settings content may have been replaced as well.
+        let last = Record::read_any(state, mirror, shard).ok().flatten();
+        let Some(last) = last.filter(|_| lookout != Lookout::Pass) else { return self };
+        if last.directories(state, mirror, shard).is_err() {
+            return self;
+        }
+        let unseen = Some(last.unseen.unwrap_or(last.stamp));
+        match lookout {
+            Lookout::Nobody => Record { directories: last.directories, moved: last.moved, unseen, ..self },
+            _ => Record { unseen, ..self },
+        }
+    }
+
+    /// Moves the stamp of a mirror to `stamp`, which a watch may do that has sent every change since `covered`. What is
     /// remembered from before that stays as it is, and so does a later stamp.
     ///
     /// # Errors
@@ -148,17 +184,18 @@ impl Record {
         let record = Record::load(state, mirror, Shard::WHOLE);
         match record.filter(|record| record.stamp.time >= covered.time && record.stamp.time < stamp.time) {
             Some(record) => {
-                let record = Record { stamp: stamp.clone(), ..record };
+                let unseen = record.unseen.filter(|unseen| unseen.time < covered.time);
+                let record = Record { stamp: stamp.clone(), unseen, ..record };
                 write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)
             }
             None => Ok(()),
         }
     }
 
-    /// The ctime from which on something may have changed since the stamp.
+    /// The ctime from which on something may have changed that was not looked for.
     #[must_use]
     pub fn since(&self) -> (i64, i64) {
-        self.stamp.in_files()
+        self.unseen.as_ref().unwrap_or(&self.stamp).in_files()
     }
 
     /// Notes places that directories came to or left, before the mirror hears of it: whenever the process ends after that, the
@@ -176,7 +213,8 @@ impl Record {
         write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)
     }
 
-    /// Remembers it, in the place of what was remembered before. At any moment one of the two is complete.
+    /// Remembers it, in the place of what was remembered before. At any moment one of the two is complete. The directories are
+    /// those of the pass, which are not written where it goes by those of the one before.
     ///
     /// # Errors
     /// With the file's name.
@@ -186,9 +224,15 @@ impl Record {
         write(state, mirror, Shard::WHOLE, "mounted", place)?;
         // Under a name of their own: until the record is replaced, those that belong to the one before are still there.
         let kind = directories_kind(self.directories);
-        write(state, mirror, shard, &kind, &directories.as_bytes())?;
+        let directories = directories.as_bytes();
+        if fnv1a(&directories) == self.directories {
+            write(state, mirror, shard, &kind, &directories)?;
+        }
         write(state, mirror, shard, "json", &serde_json::to_vec(self)?)?;
-        remove_other_directories(&path(state, mirror, shard, &kind)?, &path(state, mirror, shard, "directories")?)
+        let removed = state.dir(DIRECTORY).and_then(|dir| {
+            remove_other_directories(&dir, &name(mirror, shard, &kind), &name(mirror, shard, "directories"))
+        });
+        state.trouble.note(DIRECTORY, Size::Part, state.path(), removed)
     }
 }
 
@@ -198,63 +242,27 @@ fn directories_kind(sum: u64) -> String {
 }
 
 /// Removes the directories of earlier passes: files whose names begin with `prefix`, but not the one to `keep`.
-fn remove_other_directories(keep: &Path, prefix: &Path) -> io::Result<()> {
-    let (Some(dir), Some(prefix)) = (keep.parent(), prefix.file_name()) else { return Ok(()) };
+fn remove_other_directories(dir: &Path, keep: &str, prefix: &str) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let is_of_this = path.file_name().is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()));
-        if is_of_this && path != keep {
-            fs::remove_file(&path)?;
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_bytes().starts_with(prefix.as_bytes()) && name != keep {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())
 }
 
-fn path(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str) -> io::Result<PathBuf> {
+fn name(mirror: &Mirror, shard: Shard, kind: &str) -> String {
     let shard = if shard == Shard::WHOLE { String::new() } else { format!(".shard-{}-of-{}", shard.number, shard.of) };
-    Ok(state.dir("mirrors")?.join(format!("{}{shard}.{kind}", mirror.id())))
+    format!("{}{shard}.{kind}", mirror.id())
 }
 
 fn read(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str) -> Option<Vec<u8>> {
-    let path = path(state, mirror, shard, kind).map_err(|e| warn!("{mirror}: {e}")).ok()?;
-    match fs::read(&path) {
-        Ok(bytes) => Some(bytes),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        Err(e) => {
-            warn!("{mirror}: what is remembered of the last pass cannot be read: {}: {e}", path.display());
-            None
-        }
-    }
+    let read = state.read(DIRECTORY, &name(mirror, shard, kind));
+    read.map_err(|e| state.trouble.unreadable(mirror, &e)).ok().flatten()
 }
 
 fn write(state: &StateDir, mirror: &Mirror, shard: Shard, kind: &str, bytes: &[u8]) -> io::Result<()> {
-    let path = path(state, mirror, shard, kind)?;
-    super::replace(&path, bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_was_set_back_is_noticed() {
-        let start =
-            Moment { time: DateTime::from_timestamp(1_790_000_000, 0).unwrap(), uptime: 5_000_000, boot: "a".into() };
-        let later = |clock: i64, uptime: i64, boot: &str| Moment {
-            time: start.time + TimeDelta::milliseconds(clock),
-            uptime: start.uptime + uptime,
-            boot: boot.to_owned(),
-        };
-        for (now, sound) in [
-            (later(60_000, 60_000, "a"), true),
-            (later(59_500, 60_000, "a"), true),
-            (later(3_600_000, 60_000, "a"), true),
-            (later(30_000, 60_000, "a"), false),
-            (later(-1, 0, "a"), false),
-            (later(60_000, -4_000_000, "b"), true),
-            (later(-60_000, -4_000_000, "b"), false),
-        ] {
-            assert_eq!(start.is_sound(&now), sound, "{now:?}");
-        }
-    }
+    state.write(DIRECTORY, &name(mirror, shard, kind), bytes, Lasting::PowerCut)
 }

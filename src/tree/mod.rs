@@ -1,7 +1,9 @@
 //! The source tree: what of it is mirrored, how big it is, and how a pass over it is divided.
 
+pub mod census;
 pub mod changed;
-pub mod exclude;
+pub mod file_system;
+pub mod known;
 pub mod partition;
 pub mod shard;
 pub mod walk;
@@ -10,10 +12,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::bucket::LONGEST_PLACE;
 use crate::config::settings::Source;
-use crate::history::bucket::LONGEST_PLACE;
+use crate::exclude::Excludes;
 use crate::mirror::{Endpoint, Mirror};
-use exclude::Excludes;
 
 /// The longest path that rsync can handle, in bytes: `PATH_MAX` without the closing NUL.
 const LONGEST_PATH: usize = 4095;
@@ -21,16 +23,6 @@ const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 256;
 /// What is left for the place of a daemon's module on its host, which nobody tells us.
 const MODULE_ROOT: usize = 256;
-
-/// The number that the kernel has for this kind of file system (statfs(2), `linux/magic.h`).
-#[must_use]
-#[allow(
-    clippy::cast_sign_loss,
-    reason = "the type is a number of 32 or 64 bits with or without a sign, by architecture"
-)]
-pub fn file_system_kind(dir: &Path) -> Option<u64> {
-    rustix::fs::statfs(dir).ok().map(|stat| stat.f_type as u64 & 0xffff_ffff)
-}
 
 /// How far a mirror reaches into its source: where that starts, what is left out, and where it ends.
 #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::PathBuf;
 
+use super::census::{Census, Directory};
 use super::shard::Shard;
-use super::walk::{Census, Directory};
 use crate::scope::{Listed, Scope};
 
 /// The scopes of a pass.
@@ -144,7 +144,7 @@ fn pack(subtrees: Vec<(u32, u64)>, jobs: usize) -> Vec<(u64, Vec<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::walk::Directory;
+    use crate::tree::census::Directory;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
     use std::ffi::OsString;

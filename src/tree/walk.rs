@@ -1,39 +1,21 @@
-//! The parallel walk: every directory of a source with the number of its entries. Nothing is kept of single files, so
-//! that the memory needed depends on the number of directories only.
+//! The parallel walk over a source, which follows no link and enters nothing that is not mirrored.
 
-use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rayon::Scope;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use super::Reach;
-
-/// A directory of the source.
-#[derive(Debug, Clone)]
-pub struct Directory {
-    /// The index of the directory above; the root is its own.
-    pub parent: u32,
-    /// Its name; empty for the root.
-    pub name: Box<OsStr>,
-    /// How many entries it has, of whatever type, excluded ones left out.
-    pub entries: u32,
-    /// What the visitor made of them.
-    pub bytes: u64,
-}
-
-impl Directory {
-    fn new(parent: u32, name: &OsStr) -> Self {
-        Directory { parent, name: name.into(), entries: 0, bytes: 0 }
-    }
-}
+use super::census::{Census, Directory};
+use crate::exclude::Is;
+use crate::mutex::{into_inner, lock};
 
 /// An entry of a directory that is being walked. What is excluded is never seen.
 #[derive(Debug)]
@@ -50,6 +32,14 @@ pub struct Entry<'a> {
     pub inode: u64,
 }
 
+impl Entry<'_> {
+    /// The entry's path, relative to the root.
+    #[must_use]
+    pub fn place(&self) -> PathBuf {
+        self.path.join(OsStr::from_bytes(self.name.to_bytes()))
+    }
+}
+
 /// Looks at an entry, on whatever thread finds it, and tells how many bytes it counts for.
 pub type Visit<'a> = dyn Fn(&Entry<'_>) -> u64 + Sync + 'a;
 
@@ -60,56 +50,6 @@ pub fn size(entry: &Entry<'_>) -> u64 {
         .then(|| rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW).ok())
         .flatten();
     stat.and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or_default()
-}
-
-/// All directories of a source. Each comes after the one above it; the first is the root.
-#[derive(Debug, Clone, Default)]
-pub struct Census {
-    /// The directories.
-    pub directories: Vec<Directory>,
-    /// Directories that could not be read, or not to their end.
-    pub unreadable: Vec<(PathBuf, String)>,
-    /// Those of the directories that are on another device than the one above: something is mounted there.
-    pub mounts: Vec<u32>,
-}
-
-impl Census {
-    /// The path of a directory, relative to the root.
-    #[must_use]
-    pub fn path(&self, index: u32) -> PathBuf {
-        let mut names = Vec::new();
-        let mut index = index as usize;
-        while index != 0 {
-            names.push(&*self.directories[index].name);
-            index = self.directories[index].parent as usize;
-        }
-        names.iter().rev().collect()
-    }
-
-    /// Entries of all directories, the root itself not counted.
-    #[must_use]
-    pub fn entries(&self) -> u64 {
-        self.directories.iter().map(|directory| u64::from(directory.entries)).sum()
-    }
-
-    /// What the visitor made of all entries.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.directories.iter().map(|directory| directory.bytes).sum()
-    }
-
-    /// Forgets the directories where something else is mounted; the walk did not go below them.
-    fn forget_mounts(&mut self) {
-        if self.mounts.is_empty() {
-            return;
-        }
-        let gone: BTreeSet<u32> = self.mounts.drain(..).collect();
-        let moved = |index: u32| index - u32::try_from(gone.range(..index).count()).unwrap_or_default();
-        let old = std::mem::take(&mut self.directories);
-        let kept = (0_u32..).zip(old).filter(|(index, _)| !gone.contains(index));
-        self.directories =
-            kept.map(|(_, directory)| Directory { parent: moved(directory.parent), ..directory }).collect();
-    }
 }
 
 /// Why a directory with a long path is not looked at.
@@ -141,7 +81,7 @@ pub fn census_below(reach: Reach<'_>, below: &[PathBuf], visit: &Visit<'_>) -> i
             walk.directory(scope, index, path, device);
         }
     });
-    let mut census = walk.census.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut census = into_inner(walk.census);
     if reach.stays_on_one_device() {
         census.forget_mounts();
     }
@@ -212,7 +152,7 @@ impl<'a> Walk<'a> {
             };
             let is_dir = kind == FileType::Directory;
             let excludes = self.reach.excludes;
-            if !excludes.is_empty() && excludes.excludes_entry(&path.join(name), is_dir) {
+            if !excludes.is_empty() && excludes.excludes_entry(&path.join(name), Is::directory_if(is_dir)) {
                 continue;
             }
             found.entries += 1;
@@ -226,7 +166,7 @@ impl<'a> Walk<'a> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Census> {
-        self.census.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.census)
     }
 }
 
@@ -261,21 +201,10 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use crate::tree::exclude::Excludes;
+    use crate::exclude::Excludes;
 
     fn reach<'a>(root: &'a Path, excludes: &'a Excludes) -> Reach<'a> {
         Reach { root, excludes, longest_directory: 3000, device: None }
-    }
-
-    #[test]
-    fn a_directory_with_a_mount_is_forgotten_and_the_others_keep_their_places() {
-        let below = |parent, name: &str| Directory::new(parent, OsStr::new(name));
-        let directories =
-            vec![below(0, ""), below(0, "mnt"), below(0, "a"), below(2, "b"), below(3, "mnt2"), below(3, "c")];
-        let mut census = Census { directories, unreadable: vec![], mounts: vec![4, 1] };
-        census.forget_mounts();
-        let paths: Vec<PathBuf> = (0..4).map(|index| census.path(index)).collect();
-        assert_eq!((census.directories.len(), paths), (4, ["", "a", "a/b", "a/b/c"].map(PathBuf::from).to_vec()));
     }
 
     #[test]

@@ -3,27 +3,26 @@
 //! Everything that a pass would do is listed by rsync in a dry run. What it lists is looked at again, after a wait that
 //! lets a `watch` catch up, so that a file in motion is not called drift. What differs in the last look is reported.
 
+mod again;
 pub mod differences;
 mod readable;
 pub mod report;
 pub mod sample;
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use log::{debug, info};
+use log::debug;
 
 use crate::config::settings::{Jobs, Watch};
-use crate::dirty::{DirtySet, Mark, plan};
-use crate::executor::{Executor, Mode, OnItem, Tally};
+use crate::executor::{Executor, Mode, OnItem};
 use crate::exit::Exit;
 use crate::history::keeper::Keeper;
 use crate::meter::{Meter, Stage};
 use crate::mirror::Mirror;
+use crate::mutex::{into_inner, lock};
 use crate::pass::{self, Passed, Terms};
 use crate::report::text;
 use crate::rsync::argv::Compare;
@@ -31,21 +30,19 @@ use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, Trouble, VANISHED};
 use crate::rsync::output::Change;
 use crate::rsync::probe;
+use crate::rsync::tally::Tally;
 use crate::scope::{Limits, Listed, Scope};
 use crate::tree::Reach;
+use crate::tree::census::Census;
 use crate::tree::partition;
-use crate::tree::walk::{self, Census, Visit};
-use differences::{Bounds, Difference, Differences, is_directory};
+use crate::tree::walk::{self, Visit};
+use differences::{Bounds, Differences, is_directory};
 use readable::Unread;
 use report::Report;
 use sample::Sample;
 
-/// How often what differs is looked at again, at most.
-const LOOKS: u32 = 3;
 /// The shortest wait before it is.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-/// Fewer paths than this are one job.
-const FEW: usize = 1_000;
 /// Files of a sample that are in memory at the same time.
 const SLICE: u64 = 100_000;
 
@@ -125,16 +122,16 @@ impl Verification<'_> {
             readable::check(entry, &unread);
             0
         })?;
-        self.seen.unread = unread.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.seen.unread = into_inner(unread);
         self.seen.compared = census.entries();
         let found = Mutex::new(Differences::new(Bounds::DEFAULT));
         let mut executor = self.executor(Compare::Content);
         let Passed { outcome, tally, .. } =
             pass::run(&mut executor, self.children, Terms::HARMLESS, &|change, path| {
-                found.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
+                lock(&found).note(path, change.into());
             });
         self.settled(outcome, tally)?;
-        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Ok(into_inner(found))
     }
 
     /// Compares the files of the sample, one slice after the other, so that a large sample of a large tree does not have
@@ -158,7 +155,7 @@ impl Verification<'_> {
         self.begin(Stage::Comparing(Some(census.bytes())));
         let found = Mutex::new(Differences::new(Bounds::DEFAULT));
         let slices = census.bytes().div_ceil(SLICE).max(1);
-        debug!("{}: a sample of {} files, in {slices} parts", self.mirror, census.bytes());
+        debug!(mirror:% = self.mirror; "{}: a sample of {} files, in {slices} parts", self.mirror, census.bytes());
         for slice in 0..slices {
             let files = self.slice(sample, slice, slices)?;
             self.seen.compared += files.len() as u64;
@@ -166,11 +163,11 @@ impl Verification<'_> {
             self.compare(Compare::Content, spread(listed, clients), clients, &|change, path| {
                 // The directories on the way to a file are compared along with it.
                 if change != Change::Delete && !is_directory(path) && sample.has(path) {
-                    found.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
+                    lock(&found).note(path, change.into());
                 }
             })?;
         }
-        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Ok(into_inner(found))
     }
 
     /// The files of one slice of the sample.
@@ -182,91 +179,15 @@ impl Verification<'_> {
                 && sample.slice(&path, slices) == Some(slice)
             {
                 readable::check(entry, &unread);
-                files.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+                lock(&files).push(path);
             }
             0
         })?;
-        self.seen.unread = unread.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut files: Vec<PathBuf> = files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.seen.unread = into_inner(unread);
+        let mut files: Vec<PathBuf> = into_inner(files);
         // Neighbours go to the same rsync, which then has fewer directories to pass through.
         files.sort_unstable();
         Ok(files)
-    }
-
-    /// Looks again at what differs, until that gets no less and nothing of it has changed lately.
-    fn look_again(&mut self, mut found: Differences, pace: Pace) -> Result<Differences, Outcome> {
-        for look in 0..LOOKS {
-            if found.kept() == 0 {
-                break;
-            }
-            self.begin(Stage::Again);
-            let (before, wait) = (found.kept(), pace.wait * 2_u32.pow(look));
-            info!(
-                "{}: looking again at {} in {:.1} s",
-                self.mirror,
-                text::count(before, "difference"),
-                wait.as_secs_f64()
-            );
-            self.children.pause(wait);
-            if self.children.is_closed() {
-                return Err(Outcome::Stopped);
-            }
-            let again = self.once_more(&found)?;
-            found = found.found_again(&again);
-            if found.kept() == before && !self.is_recent(&found, pace.recent) {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    /// Compares just the paths that differ. Those that only the mirror has are seen by a listing of the directory where
-    /// they should be; that is no reason to read the content of all others in it.
-    fn once_more(&mut self, found: &Differences) -> Result<Differences, Outcome> {
-        let again = Mutex::new(found.none_of_them());
-        let note = |change: Change, path: &Path| {
-            if found.has(path) {
-                again.lock().unwrap_or_else(PoisonError::into_inner).note(path, change.into());
-            }
-        };
-        if self.mirror.rsync.attributes.hard_links {
-            // A path that is compared by itself has no links to others.
-            self.compare(Compare::Content, vec![Scope::Tree(vec![PathBuf::new()])], 1, &note)?;
-            return Ok(again.into_inner().unwrap_or_else(PoisonError::into_inner));
-        }
-        for (compare, extra) in [(Compare::Content, false), (Compare::Quick, true)] {
-            let concerned = found.iter().filter(|(_, difference)| (*difference == Difference::Extra) == extra);
-            let paths: Vec<&Path> = concerned.map(|(path, _)| path).collect();
-            let (clients, scopes) = (self.clients_for(paths.len()), self.scopes(&paths, extra));
-            self.compare(compare, spread_all(scopes, clients), clients, &|change, path| {
-                if (change == Change::Delete) == extra {
-                    note(change, path);
-                }
-            })?;
-        }
-        Ok(again.into_inner().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The scopes that look again at these paths.
-    fn scopes(&self, paths: &[&Path], extra: bool) -> Vec<Scope> {
-        // Room for the directories on the way to them, so that it need not fold.
-        let mut dirty = DirtySet::new(Bounds::DEFAULT.paths * 4);
-        for path in paths {
-            if extra {
-                dirty.mark(path.parent().unwrap_or(Path::new("")), Mark::Shallow);
-            } else {
-                dirty.mark(path, Mark::Path);
-            }
-        }
-        let plan = plan::plan(Reach::of(self.mirror, &self.mirror.excludes), &dirty);
-        let without_missing = |scope| match scope {
-            // The directory where it should be is gone as well, so the one above it tells.
-            Scope::Listed(listed) if extra => Scope::Listed(listed.without_missing()),
-            // It is gone in the source by now: whatever the mirror has, the difference of before is none any more.
-            Scope::Listed(listed) => Scope::Listed(Listed { missing: Vec::new(), ..listed }),
-            tree @ Scope::Tree(_) => tree,
-        };
-        plan.scopes.into_iter().map(without_missing).collect()
     }
 
     /// Runs scopes; what fails for single paths is kept for the report.
@@ -306,39 +227,10 @@ impl Verification<'_> {
 
     fn walk(&self, visit: &Visit<'_>) -> Result<Census, Outcome> {
         walk::census(Reach::of(self.mirror, &self.mirror.excludes), visit).map_err(|e| {
-            let why = format!("the source {} cannot be read: {e}", self.mirror.source.path.display());
-            Outcome::Permanent(Trouble { exit: Exit::Unreachable, why })
+            let why = format!("the source {} cannot be read: {e}", text::path(&self.mirror.source.path));
+            Outcome::Permanent(Trouble::new(Exit::Unreachable, why))
         })
     }
-
-    fn clients_for(&self, paths: usize) -> usize {
-        match self.mirror.rsync.jobs {
-            Jobs::Fixed(jobs) => jobs,
-            Jobs::Auto if paths < FEW => 1,
-            Jobs::Auto => probe::clients_for(self.mirror),
-        }
-    }
-
-    /// Whether any of the paths changed in the source within this time, and so may still be on its way.
-    fn is_recent(&self, found: &Differences, time: Duration) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let since = i64::try_from(now.saturating_sub(time).as_secs()).unwrap_or(i64::MAX);
-        found.iter().any(|(path, _)| changed(&self.mirror.source.path, path).is_some_and(|ctime| ctime >= since))
-    }
-}
-
-/// When a path changed, or, when it is not there, the directory where it should be: that it was deleted changes that one.
-fn changed(root: &Path, path: &Path) -> Option<i64> {
-    path.ancestors().find_map(|path| fs::symlink_metadata(root.join(path)).ok()).map(|meta| meta.ctime())
-}
-
-/// Divides lists among rsync clients that run at the same time.
-fn spread_all(scopes: Vec<Scope>, clients: usize) -> Vec<Scope> {
-    let spread_one = |scope| match scope {
-        Scope::Listed(listed) => spread(listed, clients),
-        tree @ Scope::Tree(_) => vec![tree],
-    };
-    scopes.into_iter().flat_map(spread_one).collect()
 }
 
 fn spread(listed: Listed, clients: usize) -> Vec<Scope> {

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rustix::fs::{Access, AtFlags, FileType};
 use rustix::io::Errno;
 
+use crate::mutex::lock;
 use crate::rsync::outcome::Failing;
 use crate::tree::walk::Entry;
 
@@ -59,6 +60,6 @@ pub(super) fn check(entry: &Entry<'_>, unread: &Mutex<Unread>) {
         && rustix::fs::accessat(entry.dir, entry.name, Access::READ_OK, AtFlags::empty()) == Err(Errno::ACCESS)
         && let Some(path) = file(entry)
     {
-        unread.lock().unwrap_or_else(PoisonError::into_inner).add(path);
+        lock(unread).add(path);
     }
 }

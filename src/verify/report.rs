@@ -7,24 +7,20 @@ use serde_json::{Value, json};
 
 use super::differences::{Difference, Differences};
 use super::sample::Sample;
-use crate::executor::Tally;
 use crate::exit::{Exit, Failure};
 use crate::mirror::Mirror;
-use crate::report::json::{self, Object, PATH_HEX, with_path};
-use crate::report::summary::{FAILING, Summary};
-use crate::report::text;
+use crate::pass::summary::Summary;
+use crate::report::json::{self, Object, field, with_path};
+use crate::report::{Form, text};
 use crate::rsync::outcome::Outcome;
+use crate::rsync::tally::Tally;
 
 /// The object of a difference.
 pub static DIFFERENCE: Object = Object {
     kind: "difference",
     printed: "for each difference",
-    fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
-        ("difference", "what it is: missing, differs, attributes or extra"),
-        ("path", "the path within the source; `.` is the source itself"),
-    ],
-    sometimes: &[PATH_HEX],
+    fields: &[&[field::MIRROR, ("difference", "what it is: missing, differs, attributes or extra"), field::PATH]],
+    sometimes: &[field::PATH_HEX],
 };
 
 /// The object of a mirror that was compared.
@@ -32,22 +28,22 @@ pub static OBJECT: Object = Object {
     kind: "mirror",
     printed: "one for each mirror",
     fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
-        ("exit", "the exit code that this mirror alone would give"),
-        ("error", "why it failed as a whole; null when it did not"),
-        ("compared", "entries that were compared"),
-        ("missing", "entries that the mirror does not have, or as something of another kind"),
-        ("differs", "files of other content"),
-        ("attributes", "entries of other permissions, owner or time"),
-        ("extra", "entries that only the mirror has"),
-        ("not_listed", "differences beyond those that are listed"),
-        ("sample", "the share that was compared; null when it was everything"),
-        ("seed", "what the choice of that depends on; null without a sample"),
-        ("rsync_runs", "how many rsync processes it took"),
-        ("seconds", "how long it took"),
-        ("failing", "what could not be compared, a list"),
+        &field::RESULT,
+        &[
+            ("compared", "entries that were compared"),
+            ("missing", "entries that the mirror does not have, or as something of another kind"),
+            ("differs", "files of other content"),
+            ("attributes", "entries of other permissions, owner or time"),
+            ("extra", "entries that only the mirror has"),
+            ("not_listed", "differences beyond those that are listed"),
+            ("sample", "the share that was compared; null when it was everything"),
+            ("seed", "what the choice of that depends on; null without a sample"),
+            field::RSYNC_RUNS,
+            field::SECONDS,
+            ("failing", "what could not be compared, a list"),
+        ],
     ],
-    sometimes: &FAILING,
+    sometimes: &field::FAILING,
 };
 
 /// What came out for one mirror.
@@ -91,6 +87,7 @@ impl Report {
         self.summary.log_errors();
         if let Some(differences) = self.differences.as_ref().filter(|differences| differences.not_kept() > 0) {
             error!(
+                mirror:% = self.summary.mirror;
                 "{}: too much differs: about {} more paths were neither looked at again nor listed",
                 self.summary.mirror,
                 differences.not_kept(),
@@ -99,10 +96,10 @@ impl Report {
     }
 
     /// One line for each difference, or one JSON object.
-    pub fn differences(&self, as_json: bool) -> impl Iterator<Item = String> {
+    pub fn differences(&self, form: Form) -> impl Iterator<Item = String> {
         self.differences.iter().flat_map(Differences::iter).map(move |(path, difference)| {
             let (mirror, word) = (&self.summary.mirror, difference.word());
-            if as_json {
+            if form == Form::Json {
                 json::line(&with_path(json!({ "type": "difference", "mirror": mirror, "difference": word }), path))
             } else {
                 format!("{mirror}: {word} {}", text::path(path))

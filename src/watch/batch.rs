@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::executor::Tally;
 use crate::mirror::Mirror;
-use crate::report::json::Object;
+use crate::report::json::{Object, field};
 use crate::report::text::bytes;
+use crate::rsync::tally::Tally;
 
 /// Why something was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,20 +43,16 @@ pub static OBJECT: Object = Object {
     kind: "batch",
     printed: "for everything that was sent",
     fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
-        (
-            "occasion",
-            "why it was sent: changes, beside-pass (while a pass ran), after-pass (what had to wait for its end), retry (what had failed), or \
+        &[
+            field::MIRROR,
+            (
+                "occasion",
+                "why it was sent: changes, beside-pass (while a pass ran), after-pass (what had to wait for its end), retry (what had failed), or \
              catch-up (the comparison in the beginning)",
-        ),
-        ("created", "entries that were made"),
-        ("updated", "entries whose content was sent"),
-        ("deleted", "entries that were deleted"),
-        ("attributes", "entries of which only permissions, owner or time changed"),
-        ("bytes", "the size of the files that were sent"),
-        ("sent", "bytes that went over the wire"),
-        ("rsync_runs", "how many rsync processes it took"),
-        ("seconds", "how long it took"),
+            ),
+        ],
+        &field::DONE,
+        &[field::SECONDS],
     ],
     sometimes: &[],
 };
@@ -82,19 +78,14 @@ impl Batch {
     /// One JSON object for programs.
     #[must_use]
     pub fn json(&self, mirror: &Mirror) -> Value {
-        json!({
+        let mut object = json!({
             "type": "batch",
             "mirror": mirror.to_string(),
             "occasion": self.occasion.word(),
-            "created": self.tally.created,
-            "updated": self.tally.updated,
-            "deleted": self.tally.deleted,
-            "attributes": self.tally.attributes,
-            "bytes": self.tally.bytes,
-            "sent": self.tally.sent,
-            "rsync_runs": self.tally.runs,
             "seconds": self.took.as_secs_f64(),
-        })
+        });
+        self.tally.add_to(&mut object);
+        object
     }
 }
 
@@ -102,18 +93,18 @@ impl fmt::Display for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { created, updated, deleted, attributes, sent, .. } = self.tally;
         f.write_str(match self.occasion {
-            Occasion::Changes => "",
+            Occasion::Changes => "changed: ",
             Occasion::BesidePass => "beside a pass: ",
             Occasion::Retry => "again what had failed: ",
             Occasion::AfterPass => "after a pass: ",
             Occasion::CatchUp => "caught up: ",
         })?;
-        let (sent, took) = (bytes(sent), self.took.as_secs_f64());
+        let (size, sent, took) = (bytes(self.tally.bytes), bytes(sent), self.took.as_secs_f64());
         write!(f, "{created} created, {updated} updated, {deleted} deleted, ")?;
         // A directory changes with nearly everything else, so that alone is no news beside that.
         if attributes > 0 && self.tally.changes() == 0 {
             write!(f, "{attributes} attributes, ")?;
         }
-        write!(f, "{sent} sent in {took:.2} s")
+        write!(f, "{size} in files, {sent} sent in {took:.2} s")
     }
 }

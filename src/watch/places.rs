@@ -8,10 +8,20 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::tree::changed::Moved;
+use crate::tree::known::Moved;
 
 /// More are not remembered one by one.
 const MOST: usize = 10_000;
+
+/// Those of a set of paths that are at, above or below one of the others.
+pub(super) fn around<'p>(set: &BTreeSet<PathBuf>, others: impl Iterator<Item = &'p PathBuf>) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for other in others {
+        found.extend(other.ancestors().filter_map(|above| set.get(above)).cloned());
+        found.extend(set.range(other.clone()..).take_while(|path| path.starts_with(other)).cloned());
+    }
+    found
+}
 
 /// The places of which nothing was sent for sure since.
 #[derive(Debug, Clone)]
@@ -53,6 +63,14 @@ impl Places {
         }
     }
 
+    /// Those at, above or below one of these paths.
+    pub(super) fn around<'p>(&self, mut paths: impl Iterator<Item = &'p PathBuf>) -> Places {
+        match self {
+            Places::These(places) => Places::These(around(places, paths)),
+            Places::Anywhere => paths.next().map_or_else(Places::default, |_| Places::Anywhere),
+        }
+    }
+
     /// Whether this very path is known to be one of them.
     #[must_use]
     pub(super) fn have(&self, path: &Path) -> bool {
@@ -72,6 +90,23 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_around_others_is_found() {
+        let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
+        let set = paths(&["a", "a/b", "a/b/c", "ab", "b/c", "d"]);
+        for (other, expected) in [
+            ("a/b", &["a", "a/b", "a/b/c"][..]),
+            ("b", &["b/c"]),
+            ("b/c/d/e", &["b/c"]),
+            ("x", &[]),
+            ("", &["a", "a/b", "a/b/c", "ab", "b/c", "d"]),
+        ] {
+            assert_eq!(around(&set, paths(&[other]).iter()), paths(expected), "{other}");
+        }
+        assert!(matches!(Places::Anywhere.around(paths(&[]).iter()), Places::These(_)));
+        assert!(matches!(Places::Anywhere.around(paths(&["x"]).iter()), Places::Anywhere));
+    }
 
     #[test]
     fn what_is_at_or_below_a_place_is_not_apart_and_with_too_many_nothing_is() {

@@ -1,61 +1,49 @@
 //! What a worker keeps in mind from one batch to the next.
 
+mod outage;
+mod retries;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use chrono::Utc;
 
+pub(super) use self::outage::{Cure, Outage};
+pub(super) use self::retries::{FIRST_RETRY, Retries};
 use super::batch::{Batch, Occasion};
 use super::moves::Moves;
-use super::places::Places;
+use super::places::{Places, around};
 use super::queue::Changes;
 use super::suspects::Suspects;
-use crate::backoff::Backoff;
 use crate::config::settings::{Start, Watch};
 use crate::dirty::DirtySet;
-use crate::report::fold::Fold;
-use crate::rsync::outcome::Trouble;
+use crate::moment::Moment;
 use crate::state::condition::{Counters, LastBatch, Told};
-use crate::state::record::Moment;
-use crate::tree::changed::Moved;
+use crate::tree::known::Moved;
 
 /// What changes while it works.
 pub(super) struct Progress {
     pub(super) knowledge: Knowledge,
+    /// Whether the lock of this watch keeps others out.
+    pub(super) standing: Standing,
     /// A pass is what it waits for before it can compare.
     pub(super) kept_out: bool,
     pub(super) sent: u64,
-    /// Not before this time is anything sent again: the endpoint failed.
-    pub(super) hold: Option<Instant>,
-    pub(super) transient: Backoff,
-    pub(super) permanent: Backoff,
-    pub(super) trouble: Option<Trouble>,
-    pub(super) cure: Cure,
-    pub(super) failures: usize,
-    /// The failures since it last worked, so that they are not said again and again.
-    pub(super) fold: Fold,
+    /// What keeps everything from being sent, if anything does.
+    pub(super) outage: Outage,
     /// Paths that failed while others went through; they are tried again by themselves.
-    pub(super) retry: DirtySet,
-    pub(super) retry_at: Option<Instant>,
+    pub(super) retries: Retries,
     /// Why something is being sent now.
     pub(super) occasion: Occasion,
-    pub(super) retry_backoff: Backoff,
-    pub(super) failing: BTreeMap<PathBuf, String>,
     /// What went wrong last, whether it is over or not.
     pub(super) last_error: Option<Told>,
     /// What was done since the watch began.
     pub(super) counters: Counters,
     /// The last batch that was sent.
     pub(super) last_batch: Option<LastBatch>,
-    /// Attempts in which only some paths failed, so that they are not said again and again.
-    pub(super) partly: Fold,
-    /// What rsync said about failures without a path, and was said already.
-    pub(super) unnamed: BTreeSet<String>,
-    /// Failing paths that were named in the log already.
-    pub(super) named: BTreeSet<PathBuf>,
-    /// Directories that are not mirrored, because their paths are too long or what was mounted there is not.
-    pub(super) left_out: BTreeSet<PathBuf>,
+    /// Directories that are not mirrored, because their paths are too long or what was mounted there is not, with why.
+    pub(super) left_out: BTreeMap<PathBuf, String>,
     /// The endpoint may still be working on a session that was cut off.
     pub(super) cut_off: bool,
     /// Everything since this moment was sent or is still to be sent; none when that is not so.
@@ -82,6 +70,8 @@ pub(super) struct Progress {
     ///
     /// [`Arrived`]: super::arrived::Arrived
     pub(super) replaced: BTreeSet<PathBuf>,
+    /// Those of them in which something failed, for when that is tried again.
+    replaced_again: BTreeSet<PathBuf>,
     /// How many names a file may have on the mirror.
     pub(super) names: Names,
     /// What is to be sent when the pass that is running is over: what had to wait for that, and what was sent beside it,
@@ -92,7 +82,10 @@ pub(super) struct Progress {
 impl Progress {
     /// Takes over what the queue hands out, and returns the paths.
     pub(super) fn take_in(&mut self, changes: Changes) -> DirtySet {
-        self.replaced.extend(changes.arrived.replacing(&self.last_places));
+        // What was there may be on the mirror still: also where a batch waits for a pass, or did not get through.
+        let mut before = self.last_places.clone();
+        before.merge(self.sending.clone());
+        self.replaced.extend(changes.arrived.replacing(&before));
         self.sending.merge(changes.places.clone());
         self.moved.add(changes.places.as_moved());
         self.places.merge(changes.places);
@@ -109,39 +102,30 @@ impl Progress {
         self.pushed = pushed;
         self.suspects.keep(|path| failing.contains_key(path));
         self.moves = Moves::default();
+        // Where something failed, the mirror may have what was there before.
+        self.replaced_again.extend(around(&self.replaced, failing.keys()));
         self.replaced.clear();
         self.last_places = std::mem::take(&mut self.sending);
+        self.sending = self.last_places.around(failing.keys());
     }
 
     /// At the beginning. `cut_off`: the run before was.
     pub(super) fn new(settings: &Watch, cut_off: bool) -> Self {
-        let set = || DirtySet::new(settings.max_pending);
         Progress {
             knowledge: match settings.start {
                 Start::None => Knowledge::Assumed,
                 Start::Full | Start::Changed => Knowledge::None,
             },
+            standing: Standing::Held,
             kept_out: false,
             sent: 0,
-            hold: None,
-            transient: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
-            permanent: Backoff::new(Duration::from_secs(5), Duration::from_secs(300)),
-            trouble: None,
-            cure: Cure::Time,
-            failures: 0,
-            fold: Fold::default(),
-            retry: set(),
-            retry_at: None,
+            outage: Outage::default(),
+            retries: Retries::new(settings.max_pending),
             occasion: Occasion::Changes,
-            retry_backoff: Backoff::new(FIRST_RETRY, Duration::from_secs(60)),
-            failing: BTreeMap::new(),
             last_error: None,
             counters: Counters::default(),
             last_batch: None,
-            partly: Fold::default(),
-            unnamed: BTreeSet::new(),
-            named: BTreeSet::new(),
-            left_out: BTreeSet::new(),
+            left_out: BTreeMap::new(),
             turn: None,
             suspects: Suspects::default(),
             // What was written before it is compared by size and time.
@@ -153,11 +137,12 @@ impl Progress {
             moved: Moved::default(),
             moves: Moves::default(),
             replaced: BTreeSet::new(),
+            replaced_again: BTreeSet::new(),
             names: Names::One,
             cut_off,
             covered: None,
             stamped: Instant::now(),
-            again: set(),
+            again: DirtySet::new(settings.max_pending),
         }
     }
 
@@ -183,16 +168,15 @@ impl Progress {
     pub(super) fn settled(&mut self) {
         if self.knowledge == Knowledge::Compared && self.again.is_empty() {
             self.places = Places::default();
-            self.failing.keys().for_each(|path| self.places.add(path));
+            self.retries.failing.keys().for_each(|path| self.places.add(path));
         }
     }
 
     /// What failed, for one more attempt.
     pub(super) fn take_retry(&mut self) -> DirtySet {
-        self.retry_at = None;
         self.counters.retries += 1;
-        self.failing.clear();
-        self.retry.take()
+        self.replaced.append(&mut self.replaced_again);
+        self.retries.take()
     }
 }
 
@@ -205,6 +189,17 @@ pub(super) enum Names {
     PerhapsTwo,
 }
 
+/// Whether the lock of a watch keeps others out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It does.
+    Held,
+    /// Its file is gone, which was said.
+    Lost,
+    /// Another watch has the lock now, which was said.
+    Taken,
+}
+
 /// What is known of the mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Knowledge {
@@ -215,17 +210,3 @@ pub(super) enum Knowledge {
     /// It was compared as a whole.
     Compared,
 }
-
-/// What a failing endpoint needs to work again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cure {
-    /// It may be better by itself.
-    Time,
-    /// The same, but the session that was cut off has to end first.
-    EndOfSession,
-    /// Somebody has to do something.
-    Operator,
-}
-
-/// How soon a path that failed is tried again.
-pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);

@@ -1,20 +1,24 @@
-//! What is pending for one mirror, shared by the event source that fills it and the worker that empties it.
+//! What is pending for one mirror, shared by the event source that fills it (`delivery.rs`) and the worker that empties it: who
+//! waits here for what. What is pending and when it is due is in `pending.rs`, what else the two let others know in `facts.rs`.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+mod delivery;
+mod facts;
+mod pending;
+
+use std::mem;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::News;
-use super::arrived::{Arrived, Before};
-use super::moves::Moves;
+pub(super) use self::delivery::ToQueues;
+pub(super) use self::pending::Changes;
+use self::pending::Pending;
 use super::places::Places;
-use super::suspects::Suspects;
 use crate::config::settings::Watch;
-use crate::dirty::{DirtySet, Mark};
-use crate::events::{Arrival, Identity, Sink, Waker};
-use crate::state::record::Moment;
+use crate::dirty::DirtySet;
+use crate::events::Waker;
+use crate::mutex::lock;
+use crate::root::Identity;
 
 /// The pending changes of one mirror.
 #[derive(Debug)]
@@ -23,18 +27,15 @@ pub(super) struct Queue {
     changed: Condvar,
     /// Wakes the event source.
     waker: OnceLock<Waker>,
+    /// Nothing is to be expected of the worker soon: its endpoint fails, or it has ended.
+    stuck: AtomicBool,
     delay: Duration,
     max_delay: Duration,
 }
 
 #[derive(Debug)]
 struct State {
-    dirty: DirtySet,
-    /// When the oldest and the youngest pending change were reported.
-    first: Instant,
-    last: Instant,
-    /// When the oldest change was reported of which it is not known yet that it has arrived.
-    unsettled: Option<Instant>,
+    pending: Pending,
     /// How often the kernel's queue was too short.
     overflows: u64,
     /// Directories that have an inotify watch.
@@ -43,24 +44,14 @@ struct State {
     root: Option<Identity>,
     /// Why changes in some directories are found late.
     degraded: Option<String>,
-    /// Places of directories among the pending changes.
-    places: Places,
-    /// Files among them that were written or put there.
-    suspects: Suspects,
-    /// What was renamed.
-    moves: Moves,
-    /// Directories that were put in a place.
-    arrived: Arrived,
     /// Everything before this instant was reported.
     delivered: Instant,
     /// Somebody waits for that.
     awaited: bool,
-    /// Everything before this moment was reported, which can be told to a later process.
-    reported: Option<Moment>,
-    /// The same for what was handed out last.
-    handed_out: Option<Moment>,
     /// The worker has something to do, so the mirror is not idle.
     busy: bool,
+    /// The worker does not know yet what is to be said of the mirror.
+    news: bool,
     course: Course,
 }
 
@@ -72,22 +63,16 @@ enum Course {
     /// What happens from now on is for the next watch to find.
     Stopped,
     /// The worker is to end when everything is sent.
-    Closing,
+    Closing(Ending),
 }
 
-/// What was pending.
-#[derive(Debug)]
-pub(super) struct Changes {
-    /// The paths.
-    pub(super) dirty: DirtySet,
-    /// The places of directories among them.
-    pub(super) places: Places,
-    /// The files among them that were written or put there.
-    pub(super) suspects: Suspects,
-    /// What was renamed.
-    pub(super) moves: Moves,
-    /// Directories that were put in a place.
-    pub(super) arrived: Arrived,
+/// What comes after the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Nothing that is known of.
+    ForGood,
+    /// A watch with other settings, at once: it does what this one cannot.
+    Anew,
 }
 
 /// What the worker is woken for.
@@ -97,6 +82,8 @@ pub(super) enum Wake {
     Batch(Changes),
     /// The time that it asked for has come, or the root is another one.
     Time,
+    /// Something else is to be said of the mirror than before.
+    News,
     /// There will be no more.
     Closing,
 }
@@ -106,31 +93,23 @@ impl Queue {
     #[must_use]
     pub(super) fn new(settings: &Watch) -> Self {
         let now = Instant::now();
-        let dirty = DirtySet::new(settings.max_pending);
         let state = State {
-            dirty,
-            first: now,
-            last: now,
-            unsettled: None,
+            pending: Pending::new(settings.max_pending, now),
             overflows: 0,
             watches: 0,
             root: None,
             degraded: None,
-            places: Places::default(),
-            suspects: Suspects::default(),
-            moves: Moves::default(),
-            arrived: Arrived::default(),
             delivered: now,
             awaited: false,
-            reported: None,
-            handed_out: None,
             busy: true,
+            news: false,
             course: Course::GoesOn,
         };
         Queue {
             state: Mutex::new(state),
             changed: Condvar::new(),
             waker: OnceLock::new(),
+            stuck: AtomicBool::new(false),
             delay: settings.delay,
             max_delay: settings.max_delay,
         }
@@ -141,20 +120,21 @@ impl Queue {
     pub(super) fn next(&self, hold: Option<Instant>, wake_at: Option<Instant>, root: Option<Identity>) -> Wake {
         let mut state = self.lock();
         loop {
-            if state.course == Course::Closing {
+            if state.is_closing() {
                 return Wake::Closing;
             }
             if state.root != root {
                 return Wake::Time;
             }
+            if mem::take(&mut state.news) {
+                return Wake::News;
+            }
             let now = Instant::now();
-            let due = (!state.dirty.is_empty() && state.root.is_some()).then(|| {
-                let settled = (state.last + self.delay).min(state.first + self.max_delay);
-                hold.map_or(settled, |hold| hold.max(settled))
-            });
+            let due = state.pending.due(self.delay, self.max_delay).filter(|_| state.root.is_some());
+            let due = due.map(|due| hold.map_or(due, |hold| hold.max(due)));
             if due.is_some_and(|due| due <= now) {
                 state.busy = true;
-                return Wake::Batch(state.hand_out());
+                return Wake::Batch(state.pending.hand_out());
             }
             if wake_at.is_some_and(|time| time <= now) {
                 return Wake::Time;
@@ -172,17 +152,14 @@ impl Queue {
 
     /// Puts back what could not be sent. It is as old as it was: due as soon as the mirror is not held any more.
     pub(super) fn put_back(&self, batch: &DirtySet) {
-        let mut state = self.lock();
-        state.dirty.merge(batch);
-        state.handed_out = None;
         let now = Instant::now();
-        state.first = now.checked_sub(self.max_delay).unwrap_or(now);
+        self.lock().pending.put_back(batch, now.checked_sub(self.max_delay).unwrap_or(now));
     }
 
     /// Hands out everything, due or not.
     #[must_use]
     pub(super) fn take(&self) -> Changes {
-        self.lock().hand_out()
+        self.lock().pending.hand_out()
     }
 
     /// Takes no more changes: those that come later are not pending, and the stamp stays before them.
@@ -204,247 +181,45 @@ impl Queue {
         self.waker.get()?.wake();
         let mut state = self.lock();
         state.awaited = true;
-        let waiting = |state: &mut State| state.delivered < now && state.course != Course::Closing;
+        let waiting = |state: &mut State| state.delivered < now && !state.is_closing();
         let waited = self.changed.wait_timeout_while(state, limit, waiting);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.awaited = false;
-        (state.delivered >= now).then(|| state.places.clone())
-    }
-
-    /// The moment before which everything has been handed out, if nothing was put back since.
-    #[must_use]
-    pub(super) fn handed_out_until(&self) -> Option<Moment> {
-        self.lock().handed_out.clone()
-    }
-
-    /// Says whether the worker has anything left that it is trying to do.
-    pub(super) fn set_busy(&self, busy: bool) {
-        self.lock().busy = busy;
-    }
-
-    /// How long nothing has changed while nothing was being done; nothing when that is not so.
-    #[must_use]
-    pub(super) fn idle_for(&self) -> Option<Duration> {
-        let state = self.lock();
-        (!state.busy).then(|| state.last.elapsed())
-    }
-
-    /// How many paths are pending.
-    #[must_use]
-    pub(super) fn pending(&self) -> usize {
-        self.lock().dirty.len()
-    }
-
-    /// Why changes in some directories are found late; nothing when that is not so.
-    #[must_use]
-    pub(super) fn degraded(&self) -> Option<String> {
-        self.lock().degraded.clone()
-    }
-
-    /// How often the kernel's queue was too short.
-    #[must_use]
-    pub(super) fn overflows(&self) -> u64 {
-        self.lock().overflows
-    }
-
-    /// Directories that have an inotify watch.
-    #[must_use]
-    pub(super) fn watches(&self) -> usize {
-        self.lock().watches
-    }
-
-    /// Everything that was handed out has arrived.
-    pub(super) fn settle(&self) {
-        let mut state = self.lock();
-        if state.dirty.is_empty() {
-            state.unsettled = None;
-        }
-    }
-
-    /// For how long something has been reported of which it is not known that it has arrived.
-    #[must_use]
-    pub(super) fn unsettled_for(&self) -> Option<Duration> {
-        self.lock().unsettled.map(|since| since.elapsed())
-    }
-
-    /// The root that is watched now.
-    #[must_use]
-    pub(super) fn root(&self) -> Option<Identity> {
-        self.lock().root
+        (state.delivered >= now).then(|| state.pending.places().clone())
     }
 
     /// Waits until the root is watched for the first time, or the queue is closed; tells which.
     #[must_use]
     pub(super) fn wait_until_watched(&self) -> Option<Identity> {
-        let waiting = |state: &mut State| state.root.is_none() && state.course != Course::Closing;
+        let waiting = |state: &mut State| state.root.is_none() && !state.is_closing();
         let state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-        state.root.filter(|_| state.course != Course::Closing)
+        state.root.filter(|_| !state.is_closing())
     }
 
     /// Waits for a time, or until the queue is closed; tells whether it is.
     #[must_use]
     pub(super) fn pause(&self, time: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| state.course != Course::Closing);
-        waited.unwrap_or_else(PoisonError::into_inner).0.course == Course::Closing
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !state.is_closing());
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closing()
     }
 
     /// Nothing more will come; the worker shall send the rest and end.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, ending: Ending) {
         let mut state = self.lock();
-        if state.course == Course::GoesOn {
-            state.course = Course::Closing;
+        if state.course != Course::Stopped {
+            state.course = Course::Closing(ending);
         }
         drop(state);
-        self.changed.notify_all();
-    }
-
-    fn directory(&self, path: &Path, mark: Mark) {
-        // Under one lock: what is handed out with the place also has its mark.
-        let mut state = self.lock();
-        state.places.add(path);
-        self.mark_in(state, path, mark);
-    }
-
-    fn mark(&self, path: &Path, mark: Mark) {
-        self.mark_in(self.lock(), path, mark);
-    }
-
-    fn mark_in(&self, mut state: MutexGuard<'_, State>, path: &Path, mark: Mark) {
-        if state.course == Course::Stopped {
-            return;
-        }
-        let now = Instant::now();
-        let is_first = state.dirty.is_empty();
-        if is_first {
-            state.first = now;
-        }
-        state.last = now;
-        state.unsettled.get_or_insert(now);
-        state.dirty.mark(path, mark);
-        drop(state);
-        // Any later change only puts off when they are due, which the worker finds out when it wakes: a burst of a hundred
-        // thousand changes is not to wake it as often.
-        if is_first {
-            self.changed.notify_one();
-        }
-    }
-
-    fn reported_until(&self, moment: Moment) {
-        let mut state = self.lock();
-        if state.course == Course::Stopped {
-            return;
-        }
-        if state.dirty.is_empty() && state.handed_out.is_some() {
-            state.handed_out = Some(moment.clone());
-        }
-        state.reported = Some(moment);
-    }
-
-    fn delivered(&self, before: Instant) {
-        let mut state = self.lock();
-        state.delivered = before;
-        if state.awaited {
-            self.changed.notify_all();
-        }
-    }
-
-    fn watching(&self, root: Option<Identity>) {
-        self.lock().root = root;
         self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
 impl State {
-    fn moved(&mut self, from: Option<&Path>, to: &Path) {
-        if let Some(from) = from {
-            self.suspects.follow(from, to);
-        }
-        self.moves.add(from, to);
-    }
-
-    fn arrived(&mut self, directory: &Path, how: Arrival) {
-        let before = if how.is_apart_from(&self.places, directory) { Before::Nothing } else { Before::Something };
-        self.arrived.add(directory, how, before);
-    }
-
-    fn hand_out(&mut self) -> Changes {
-        self.handed_out.clone_from(&self.reported);
-        Changes {
-            dirty: self.dirty.take(),
-            places: std::mem::take(&mut self.places),
-            suspects: std::mem::take(&mut self.suspects),
-            moves: std::mem::take(&mut self.moves),
-            arrived: std::mem::take(&mut self.arrived),
-        }
-    }
-}
-
-/// Delivers the events of one source to the queues of all its mirrors.
-#[derive(Debug)]
-pub(super) struct ToQueues {
-    queues: Vec<Arc<Queue>>,
-    tell: Sender<News>,
-    /// That it is watched was told.
-    told: AtomicBool,
-}
-
-impl ToQueues {
-    /// `tell` hears when the source is watched for the first time.
-    pub(super) fn new(queues: Vec<Arc<Queue>>, tell: Sender<News>) -> Self {
-        ToQueues { queues, tell, told: AtomicBool::new(false) }
-    }
-}
-
-impl Sink for ToQueues {
-    fn mark(&self, path: &Path, mark: Mark) {
-        self.queues.iter().for_each(|queue| queue.mark(path, mark));
-    }
-
-    fn content(&self, path: &Path) {
-        self.queues.iter().for_each(|queue| queue.lock().suspects.add(path));
-    }
-
-    fn moved(&self, from: Option<&Path>, to: &Path) {
-        self.queues.iter().for_each(|queue| queue.lock().moved(from, to));
-    }
-
-    fn arrived(&self, directory: &Path, how: Arrival) {
-        self.queues.iter().for_each(|queue| queue.lock().arrived(directory, how));
-    }
-
-    fn directory(&self, path: &Path, mark: Mark) {
-        self.queues.iter().for_each(|queue| queue.directory(path, mark));
-    }
-
-    fn reported_until(&self, moment: Moment) {
-        self.queues.iter().for_each(|queue| queue.reported_until(moment.clone()));
-    }
-
-    fn delivered(&self, before: Instant) {
-        self.queues.iter().for_each(|queue| queue.delivered(before));
-    }
-
-    fn degraded(&self, why: Option<&str>) {
-        self.queues.iter().for_each(|queue| queue.lock().degraded = why.map(ToOwned::to_owned));
-    }
-
-    fn overflowed(&self) {
-        self.queues.iter().for_each(|queue| queue.lock().overflows += 1);
-    }
-
-    fn watches(&self, number: usize) {
-        self.queues.iter().for_each(|queue| queue.lock().watches = number);
-    }
-
-    fn watching(&self, root: Option<Identity>) {
-        self.queues.iter().for_each(|queue| queue.watching(root));
-        if root.is_some() && !self.told.swap(true, Ordering::Relaxed) {
-            // At the end nobody listens any more.
-            let _ = self.tell.send(News::Watched);
-        }
+    fn is_closing(&self) -> bool {
+        matches!(self.course, Course::Closing(_))
     }
 }

@@ -19,15 +19,22 @@ pub(super) struct Service {
     every: Option<Duration>,
     /// When it heard it last.
     heard: Instant,
+    /// When that is written down for monitoring next, if it is.
+    noted: Option<Instant>,
 }
 
+/// How often it is written down that this process is alive.
+const NOTED_EVERY: Duration = Duration::from_secs(30);
+
 impl Service {
-    /// At the beginning, when no source is watched.
+    /// At the beginning, when no source is watched. `noted`: whether it is written down for monitoring that this process is
+    /// alive, which is to be done at once.
     #[must_use]
-    pub(super) fn new(sources: usize, mirrors: usize) -> Self {
+    pub(super) fn new(sources: usize, mirrors: usize, noted: bool) -> Self {
         let status = format!("watching {} for {}", count(sources, "source"), count(mirrors, "mirror"));
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Service { missing: sources, status, every, heard: Instant::now() }
+        let now = Instant::now();
+        Service { missing: sources, status, every, heard: now, noted: noted.then_some(now) }
     }
 
     /// One more source is watched: from then on nothing is missed that happens in it.
@@ -38,26 +45,32 @@ impl Service {
         }
     }
 
-    /// When it wants to hear next that this process is alive.
+    /// When somebody wants to hear next that this process is alive.
     #[must_use]
     pub(super) fn due(&self) -> Option<Instant> {
-        self.every.map(|every| self.heard + every)
+        self.heard_again().into_iter().chain(self.noted).min()
     }
 
-    /// Says that this process is alive, if it is time for that. Tells whether it was.
-    pub(super) fn alive(&mut self) -> bool {
-        let is_due = self.due().is_some_and(|due| due <= Instant::now());
-        if is_due {
+    /// Says that this process is alive, if it is time for that.
+    pub(super) fn alive(&mut self) {
+        if self.heard_again().is_some_and(|due| due <= Instant::now()) {
             self.heard = Instant::now();
             tell(&[NotifyState::Watchdog]);
+        }
+    }
+
+    /// Whether it is time to write it down again.
+    pub(super) fn is_noted_again(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = self.noted.is_some_and(|due| due <= now);
+        if is_due {
+            self.noted = Some(now + self.every.map_or(NOTED_EVERY, |every| every.min(NOTED_EVERY)));
         }
         is_due
     }
 
-    /// Whether it wants to hear again and again that this process is alive.
-    #[must_use]
-    pub(super) fn is_watchdog(&self) -> bool {
-        self.every.is_some()
+    fn heard_again(&self) -> Option<Instant> {
+        self.every.map(|every| self.heard + every)
     }
 
     /// Says that it reads its settings again, and will be ready after that.

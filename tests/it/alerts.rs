@@ -3,14 +3,20 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use regex::Regex;
 use serde_json::Value;
-use sersync::metrics::families::{FILES, STATES};
+use sersync::metrics::families::files;
+use sersync::metrics::watching::STATES;
 
-use crate::metrics::promtool;
+use crate::metrics::{Stand, promtool};
+use crate::support::daemon::Rsyncd;
+use crate::support::wait_for;
+use crate::watch::LATER;
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name)
@@ -22,7 +28,7 @@ fn read(name: &str) -> String {
 
 /// The names of metrics in a text that the program does not write.
 fn unknown(text: &str) -> Vec<String> {
-    let known: BTreeSet<&str> = FILES.iter().flat_map(|(_, _, all)| all.iter().map(|family| family.name)).collect();
+    let known: BTreeSet<&str> = files().into_iter().flat_map(|file| file.families).map(|family| family.name).collect();
     let name = Regex::new(r"\b(?:sersync|rsync)_\w+").unwrap();
     let state = Regex::new(r#"state="([^"]*)""#).unwrap();
     let names = name.find_iter(text).map(|it| it.as_str()).filter(|name| !known.contains(name));
@@ -92,4 +98,111 @@ fn the_panels_of_the_dashboard_have_each_a_place() {
             assert!(taken.insert(cell), "two panels at {cell:?}");
         }
     }
+}
+
+/// A Prometheus that runs. It ends with its value.
+struct Prometheus {
+    child: Child,
+    port: u16,
+}
+
+impl Prometheus {
+    /// One that loads the alerts of the packages and asks `source` for metrics; nothing where there is no Prometheus, which is
+    /// said.
+    fn start(dir: &Path, source: u16) -> Option<Prometheus> {
+        let program = promtool()?.with_file_name("prometheus");
+        if !program.exists() {
+            crate::support::skip("there is no prometheus beside promtool; tests/fetch-promtool.sh fetches both");
+            return None;
+        }
+        let text = format!(
+            "global: {{ scrape_interval: 200ms, evaluation_interval: 200ms, scrape_timeout: 200ms }}\nrule_files: ['{}']\n\
+             scrape_configs: [{{ job_name: node, static_configs: [{{ targets: ['127.0.0.1:{source}'] }}] }}]\n",
+            file("prometheus/rules.yml").display()
+        );
+        fs::write(dir.join("prometheus.yml"), text).unwrap();
+        // The port may be given away before it binds it.
+        for _ in 0..10 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let child = Command::new(&program)
+                .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
+                .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut it = Prometheus { child, port };
+            let mut ended = false;
+            wait_for("prometheus to answer", LATER, || {
+                ended = it.child.try_wait().unwrap().is_some();
+                ended || it.get("/api/v1/rules").is_some()
+            });
+            if !ended {
+                return Some(it);
+            }
+        }
+        panic!("prometheus does not start");
+    }
+
+    fn get(&self, path: &str) -> Option<Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str::<Value>(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    fn rules(&self) -> Vec<Value> {
+        let answer = self.get("/api/v1/rules").unwrap();
+        let groups = answer["data"]["groups"].as_array().unwrap();
+        groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Answers each request with what is in the files of a directory now, as `node_exporter` does. It ends with the test process.
+fn exporter(dir: PathBuf) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let files = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let text: String = files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+            let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n\r\n{text}");
+        }
+    });
+    port
+}
+
+#[test]
+fn a_real_prometheus_takes_the_metrics_and_raises_the_alert() {
+    let mut daemon = Rsyncd::builder().start();
+    let it = Stand::new(&[&daemon], "");
+    it.sersync("full-sync").run().code(0);
+    let dir = tempfile::tempdir().unwrap();
+    let Some(prometheus) = Prometheus::start(dir.path(), exporter(it.dir())) else { return };
+    let state = |rules: &[Value], name: &str| {
+        rules.iter().find(|rule| rule["name"] == name).map(|rule| rule["state"].as_str().unwrap().to_owned())
+    };
+    wait_for("all rules to be evaluated", LATER, || {
+        let rules = prometheus.rules();
+        rules.len() == read("prometheus/rules.yml").matches("- alert:").count()
+            && rules.iter().all(|rule| rule["health"] == "ok")
+    });
+    wait_for("the metrics", LATER, || {
+        let known = prometheus.get("/api/v1/query?query=sersync_last_run_exit_code").unwrap();
+        known["data"]["result"][0]["value"][1] == "0"
+    });
+    assert_eq!(state(&prometheus.rules(), "SersyncPassFailed").unwrap(), "inactive");
+    daemon.kill();
+    it.sersync("full-sync").run().code(10);
+    wait_for("the alert", LATER, || state(&prometheus.rules(), "SersyncPassFailed").unwrap() != "inactive");
 }

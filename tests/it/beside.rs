@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
+use crate::content::{others_in_their_place, two_directories};
 use crate::full_sync::{Place, history};
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::events::for_each_source;
@@ -26,6 +27,7 @@ for_each_source! {
     a_watch_that_waits_for_the_end_of_a_pass_sends_what_is_pending_before_it_ends,
     a_watch_that_a_pass_kept_from_comparing_says_so,
     a_pass_that_waits_for_watch_until_its_time_is_over_was_not_locked_out,
+    another_directory_in_the_place_of_one_that_waited_for_the_end_of_a_pass_is_mirrored,
 }
 
 /// A watcher and a pass that takes its time, of one mirror.
@@ -348,5 +350,21 @@ fn a_pass_that_waits_for_watch_until_its_time_is_over_was_not_locked_out() {
     fs::write(&both.config, text.replace("[full-sync]", "[full-sync]\ntimeout = '1s'")).unwrap();
     let output = both.pass().wait(LATER).code(3).stderr_has("stopped while it was waiting until watch has sent");
     assert!(!output.stderr.contains("--lock-wait"), "{output}");
+    both.end(running);
+}
+
+fn another_directory_in_the_place_of_one_that_waited_for_the_end_of_a_pass_is_mirrored() {
+    let both = Both::new(Version::Installed);
+    let (source, aside) = (both.place.source(), both.place.dir.path().join("aside"));
+    two_directories(&source);
+    let running = both.watch();
+    let pass = both.slow_pass();
+    others_in_their_place(&source, &aside, || {
+        // What was removed before it is known by then.
+        fs::write(both.source("marker"), "").unwrap();
+        wait_for("the marker", SOON, || both.mirror("marker").exists());
+    });
+    assert!(both.pass_is_at_work(), "the pass was over too soon for this test");
+    pass.wait(LATER);
     both.end(running);
 }

@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
 use crate::full_sync::Place;
+use crate::mounts::Mount;
 use crate::scenarios;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::events::for_each_source;
+use crate::support::sersync::Sersync;
 use crate::support::tree::{assert_same, snapshot, wait_until_same};
-use crate::support::{SOON, fixture, wait_for};
+use crate::support::{SOON, fixture, is_root, skip, wait_for};
 use crate::watch::{LATER, mirror, quick, watch};
 
 for_each_source! {
@@ -26,12 +28,7 @@ fn every_kind_of_change_is_found(version: Version) {
     }
     let daemon = Rsyncd::builder().version(version).start();
     let place = Place::new();
-    let scenarios = scenarios::all();
-    for scenario in &scenarios {
-        let dir = place.source().join(scenario.name);
-        fs::create_dir(&dir).unwrap();
-        (scenario.before)(&dir);
-    }
+    let scenarios = scenarios::prepared(&place.source());
     fixture::small_tree(&place.source().join("at rest"));
     let changed = || place.command("full-sync", &daemon).args(&["--changed", "-v", "--force-delete"]);
     changed().run().code(0).stderr_has("everything is compared: no pass over it was ever good");
@@ -119,11 +116,55 @@ fn what_it_cannot_know_it_compares() {
         fs::write(mirror.join("only on the mirror"), "x").unwrap();
         let output = changed();
         assert!(output.stderr.contains(told), "{told}: {output}");
+        assert!(output.stderr.matches("damaged").count() <= 1, "said more than once: {output}");
         assert_same(&place.source(), &mirror);
         let before = snapshot(&mirror);
         let output = changed();
         assert!(!output.stderr.contains("compared"), "{output}");
         assert_eq!(before, snapshot(&mirror));
+    }
+}
+
+/// None of the two has changed for long, so their times say nothing; and on file systems of their own they have the same inodes.
+fn the_source_becomes_another_directory(mounted: impl Fn(&Path) -> Option<Mount>) {
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let (link, mirror) = (place.dir.path().join("link"), daemon.module_path().join("name"));
+    let dirs = ["one", "two"].map(|name| place.dir.path().join(name));
+    let disks = dirs.each_ref().map(|dir| {
+        fs::create_dir(dir).unwrap();
+        let disk = mounted(dir);
+        fs::create_dir(dir.join("d")).unwrap();
+        fs::write(dir.join("d").join(dir.file_name().unwrap()), "1").unwrap();
+        disk
+    });
+    let_time_pass();
+    let config = quick(&place, &[&daemon], "");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace(&place.source().display().to_string(), &link.display().to_string())).unwrap();
+    let state = place.dir.path().join("state");
+    for words in [["watch", "--until-idle", "100ms", "-c"], ["full-sync", "--changed", "--force-delete", "-c"]] {
+        for dir in dirs.iter().cycle().take(4) {
+            let _ = fs::remove_file(&link);
+            symlink(dir, &link).unwrap();
+            Sersync::new(&words).arg(&config).state_dir(&state).run().code(0);
+            assert_same(dir, &mirror);
+        }
+    }
+    drop(disks);
+}
+
+#[test]
+fn a_source_that_is_another_directory_is_compared_as_a_whole() {
+    the_source_becomes_another_directory(|_| None);
+}
+
+#[test]
+fn a_source_that_is_another_file_system_is_compared_as_a_whole() {
+    if is_root() {
+        the_source_becomes_another_directory(Mount::tmpfs);
+    } else {
+        skip("only root can mount");
     }
 }
 

@@ -177,6 +177,16 @@ fn a_drop_in_of_somebody_else_is_not_touched() {
 }
 
 #[test]
+fn a_source_that_is_a_file_is_not_to_be_mounted() {
+    let host = Host::new();
+    fs::remove_dir(host.root().join("data/db")).unwrap();
+    host.run(&[]).code(1).stdout_has("mount it or make it, or correct `path` in [sources.db]");
+    host.write("data/db", "a file");
+    let said = host.run(&[]).code(1).stdout_has("correct `path` in [sources.db]: only directories are watched");
+    assert!(!said.stdout.contains("mount it"), "{said}");
+}
+
+#[test]
 fn programs_get_objects() {
     let host = Host::new();
     host.write(WATCHES, "4\n");
@@ -272,4 +282,44 @@ fn links_lead_nowhere_outside_of_the_root() {
     std::os::unix::fs::symlink(outside.join("max_user_watches"), host.root().join(WATCHES)).unwrap();
     host.run(&["--fix"]).stdout_has("no such limit");
     assert_eq!(fs::read_to_string(outside.join("max_user_watches")).unwrap(), "1");
+}
+
+#[test]
+fn who_may_not_raise_a_limit_is_told_to_be_root_and_nothing_is_changed() {
+    if !crate::support::is_root() {
+        crate::support::skip("whoever owns the host of files may raise its limits");
+        return;
+    }
+    let host = Host::new();
+    host.write(WATCHES, "1\n");
+    host.run(&["--fix"]).code(0);
+    // With the drop-in there, only the limit itself is left to be raised.
+    host.write(WATCHES, "1\n");
+    let as_nobody = |args: &[&str]| {
+        let sersync = Sersync::as_nobody(&host.dir, &["check-kernel", "-c"]).arg(host.dir.path().join("sersync.toml"));
+        sersync.env("PATH", "/usr/bin:/bin").arg("--root").arg(host.root()).args(args).run()
+    };
+    as_nobody(&["--fix"])
+        .code(1)
+        .stderr_has("fs.inotify.max_user_watches cannot be raised: Permission denied")
+        .stderr_has("; run it as root");
+    fs::remove_file(host.root().join("etc/sysctl.d/60-sersync.conf")).unwrap();
+    as_nobody(&["--fix"])
+        .code(1)
+        .stderr_has("60-sersync.conf cannot be written: Permission denied")
+        .stderr_has("; run it as root");
+    assert_eq!(host.read(WATCHES), "1\n");
+}
+
+#[test]
+fn a_root_that_is_no_directory_is_called_so() {
+    let host = Host::new();
+    let missing = host.dir.path().join("nope");
+    let sersync = Sersync::new(&["check-kernel", "-c"]).arg(host.dir.path().join("sersync.toml"));
+    sersync
+        .arg("--root")
+        .arg(&missing)
+        .run()
+        .code(2)
+        .stderr_has("nope is no directory; name the root directory of a host");
 }

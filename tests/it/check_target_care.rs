@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 use rustix::process::Signal;
 
 use crate::check_target::{configured, run};
+use crate::mounts::Mount;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::sersync::{Sersync, config};
-use crate::support::{SOON, wait_for};
+use crate::support::{SOON, let_pass, wait_for};
 
 fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -59,7 +60,7 @@ fn a_peer_that_never_comes_to_an_end_is_given_up() {
                     let mut connection = connection;
                     let _ = connection.write_all(greeting.as_bytes());
                     while connection.write_all(more.as_bytes()).is_ok() {
-                        std::thread::sleep(Duration::from_millis(100));
+                        let_pass(Duration::from_millis(100));
                     }
                 });
             }
@@ -166,5 +167,21 @@ fn the_root_of_a_module_keeps_its_mode_whatever_incoming_chmod_says() {
         }
         assert_eq!(names(&daemon.module_path()), ["history-backup"]);
         assert_eq!(names(&history), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_is_to_be_done_for_a_directory_is_said_for_this_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = dir.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let text = format!("[targets.t]\npath = '{}'\n[sources.name]\npath = '/data'\ntargets = ['t']\n", disk.display());
+    config(&dir, &text);
+    for (options, remedy) in [
+        ("ro", format!("mount -o remount,rw {}", disk.display())),
+        ("size=4k,nr_inodes=4", format!("make room on the file system of {}", disk.display())),
+    ] {
+        let Some(_mounted) = Mount::tmpfs_with(&disk, options) else { return };
+        run(&dir, &[]).code(1).stdout_has(&remedy);
     }
 }

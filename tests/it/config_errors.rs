@@ -56,7 +56,7 @@ fn a_file_that_cannot_be_read_is_one_line_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("x.toml");
     let line = config::load(&missing).unwrap_err().to_string();
-    let why = "cannot read the configuration: No such file or directory (os error 2)";
+    let why = "the configuration cannot be read: No such file or directory (os error 2)";
     assert_eq!(line, format!("{}: {why}; create it, or name another with -c FILE", missing.display()));
     assert!(config::load(directory.path()).unwrap_err().to_string().contains("not its directory"));
 

@@ -14,7 +14,7 @@ use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use sersync::tree::exclude::{Excludes, PatternError, Reason};
+use sersync::exclude::{Excludes, Is, PatternError, Reason};
 
 /// With these numbers there are 300 runs of rsync, each some tens of milliseconds long.
 const TREES: u64 = 6;
@@ -233,9 +233,11 @@ fn unescape(mut line: &[u8]) -> Vec<u8> {
 /// Compares one list of patterns; returns how many entries it left out.
 fn compare(root: &Path, empty: &Path, entries: &[Entry], patterns: &[String]) -> usize {
     let kept: BTreeSet<PathBuf> = match Excludes::new(patterns) {
-        Ok(excludes) => {
-            entries.iter().filter(|e| !excludes.excludes(&e.path, e.is_dir)).map(|e| e.path.clone()).collect()
-        }
+        Ok(excludes) => entries
+            .iter()
+            .filter(|e| !excludes.excludes_within(&e.path, Is::directory_if(e.is_dir)))
+            .map(|e| e.path.clone())
+            .collect(),
         // These are refused because they match nothing, so that has to be true.
         Err(PatternError {
             pattern,

@@ -203,6 +203,8 @@ fn wrong_wishes_are_one_line() {
     for all in ["0.0.0.0/0.0.0.0", "0.0.0.0/0", "::/0", "*", "%RSYNC_HOST_ADDR%"] {
         run(&dir, &["--hosts-allow", all]).code(0).stderr_has(&format!("lets everybody in ({all})"));
     }
+    let halves = run(&dir, &["--hosts-allow", "0.0.0.0/1,128.0.0.0/1"]).code(0);
+    halves.stderr_has("lets everybody in (0.0.0.0/1 and 128.0.0.0/1 are everything)");
 }
 
 #[test]

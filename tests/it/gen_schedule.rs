@@ -207,6 +207,28 @@ fn a_program_has_its_whole_path() {
 }
 
 #[test]
+fn a_program_that_systemd_cannot_start_is_refused() {
+    let dir = place("1d");
+    for path in ["/opt/it's/sersync", "/opt/a\"b/sersync", "/opt/a\\b/sersync", "/opt/$a/sersync"] {
+        let of = |form| {
+            let sersync = Sersync::new(&["gen-schedule", form, "--program", path, "-c"]);
+            sersync.arg(dir.path().join("sersync.toml")).run()
+        };
+        of("--systemd").code(2).stderr_has("put it elsewhere, and say where by --program");
+        of("--cron").code(0);
+    }
+}
+
+/// cron ignores a file as a whole that has the number of a user in the place of the name.
+#[test]
+fn cron_gets_the_name_of_a_user() {
+    let dir = place("1d");
+    run(&dir, &["--cron", "--user", "0"]).code(0).stdout_has(" * * * root /usr/bin/sersync ");
+    run(&dir, &["--cron", "--user", "4123456789"]).code(2).stderr_has("cron knows users by name only");
+    run(&dir, &["--systemd", "--user", "0"]).code(0).stdout_has("\nUser=0\n");
+}
+
+#[test]
 fn one_form_has_to_be_chosen() {
     let dir = place("1d");
     run(&dir, &[]).code(2).stderr_has("--cron");

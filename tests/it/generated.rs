@@ -40,6 +40,17 @@ fn completions_need_no_configuration() {
 }
 
 #[test]
+fn no_shell_offers_what_is_hidden() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = Sersync::new(&["completions", shell]).run().code(0);
+        // What is said of the command that writes manual pages, and its name as these shells have it.
+        for hidden in ["Write manual pages", "generate:", "'generate'", "(generate)", " generate "] {
+            assert!(!output.stdout.contains(hidden), "{shell}: {hidden}");
+        }
+    }
+}
+
+#[test]
 fn every_help_lists_the_exit_codes() {
     for command in [
         "--help",

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use crate::full_sync::{Place, history};
 use crate::mounts::Mount;
+use crate::security::rsync_that;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::events::for_each_source;
 use crate::support::sersync::Sersync;
@@ -105,6 +106,37 @@ fn more_deletions_than_may_be_are_stopped() {
 #[test]
 fn more_deletions_than_may_be_are_stopped_with_debian_12() {
     deletions_are_stopped(Version::Debian12, 4);
+}
+
+/// A job that may not delete as much as it would is run again by itself, and what it has sent before that is a version by then.
+#[test]
+fn what_is_replaced_twice_in_a_pass_with_too_many_deletions_is_kept_twice() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    fill(&place.source(), 10);
+    fs::write(place.source().join("f"), "1").unwrap();
+    let config = place.dir.path().join("sersync.toml");
+    let text = format!(
+        "[rsync]\nuser = 'tester'\npassword-file = '{}'\njobs = 1\n[full-sync]\nmax-delete = 5\n\
+         [targets.t]\nmodule = 'mod'\nhosts = ['127.0.0.1:{}']\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
+        daemon.password_file().display(),
+        daemon.port(),
+        place.source().display(),
+    );
+    fs::write(&config, text).unwrap();
+    let run = || Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&place.dir.path().join("state"));
+    run().run().code(0);
+    for number in 0..10 {
+        fs::write(place.source().join(format!("other {number}")), "x").unwrap();
+    }
+    remove(&place.source(), 0..10);
+    fs::write(place.source().join("f"), "22").unwrap();
+    // Between the two runs it changes once more.
+    let script = "case \"$*\" in *--max-delete=*) [ -e DIR/ran ] && echo 333 >f; : >DIR/ran;; esac";
+    run().env("PATH", rsync_that(&place, script)).run().code(4).stderr_has("--force-delete");
+    assert_eq!(fs::read_to_string(mirror(&daemon).join("f")).unwrap(), "333\n");
+    let all = walkdir::WalkDir::new(daemon.module_path().join("history-backup")).into_iter().filter_map(Result::ok);
+    let versions = all.filter(|entry| entry.file_name() == "f").map(|entry| fs::read_to_string(entry.path()).unwrap());
+    assert_eq!(versions.collect::<std::collections::BTreeSet<_>>(), ["1", "22"].map(str::to_owned).into());
 }
 
 #[test]

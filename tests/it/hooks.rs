@@ -116,7 +116,7 @@ fn a_failing_before_stops_its_source_only() {
     for text in [
         "error: name@127.0.0.1:",
         "the `before` hook /bin/sh of source `name` exited with 7; the source was not mirrored",
-        "error: name: before: no database\n",
+        "error: source `name`: before: no database\n",
     ] {
         assert!(output.stderr.contains(text), "no {text:?} in {output}");
     }
@@ -205,7 +205,7 @@ fn what_a_hook_prints_cannot_fool_a_terminal() {
     let script = "printf '\\033[2Jfine\\377\\n'; printf 'no line end'; head -c 100000 /dev/zero | tr '\\0' x >&2";
     let config = stage.configured(&stage.hook("before", script), "");
     let output = stage.run(&config).arg("-v").run().code(0);
-    for line in ["name: before: \\u{1b}[2Jfine\\xff\n", "name: before: no line end\n"] {
+    for line in ["source `name`: before: \\u{1b}[2Jfine\\xff\n", "source `name`: before: no line end\n"] {
         assert!(output.stderr.contains(line), "no {line:?} in {output}");
     }
     let longest = output.stderr.lines().map(str::len).max().unwrap();

@@ -70,8 +70,9 @@ fn a_password_file_that_is_not_there_is_a_next_step() {
     fs::write(&config, output.stdout).unwrap();
     Sersync::new(&["config", "check", "-c"]).arg(&config).run().code(0).stderr_has(&step).stdout_has("valid: ");
     Sersync::new(&["full-sync", "-c"]).arg(&config).run().code(78).stderr_has("password-file");
-    // One that is there and wrong is still a mistake.
+    // One that is there and wrong is still a mistake, of which the import tells already.
     fs::write(&password, "x\n").unwrap();
+    import(&old).code(0).stderr_has("is accessible by others").stderr_has("chmod 600 '");
     Sersync::new(&["config", "check", "-c"]).arg(&config).run().code(78).stderr_has("is accessible by others");
     fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
     let valid = Sersync::new(&["config", "check", "-c"]).arg(&config).run().code(0);
@@ -98,14 +99,28 @@ fn what_bash_would_do_only_perhaps_is_kept_as_a_comment_with_its_line() {
     let written = import(&file).code(0).stdout;
     let comments = written.lines().filter(|line| line.starts_with('#')).collect::<Vec<_>>().join("\n");
     for line in [
-        "Lines 4 to 7 are one command, which was not executed: if [ -d /data/b ]; then",
-        "Line 5 is a part of the command of line 4",
-        "Line 9 is a part of the command of line 8",
+        "Lines 4 to 7 are one command, or are not reached; none was executed: if [ -d /data/b ]; then",
+        "Line 5 is a part of that, and is not taken over: listen_dir+=('b=/data/b')",
+        "Line 9 is a part of that, and is not taken over: rsyncd_ip=('m=6.6.6.6')",
     ] {
         assert!(comments.replace("\n# ", " ").contains(line), "{line}: {written}");
     }
     let settings: Vec<&str> = written.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(!settings.iter().any(|line| line.contains("/data/b") || line.contains("6.6.6.6")), "{settings:?}");
+}
+
+#[test]
+fn a_rule_that_is_also_found_in_the_path_of_the_source_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sersync.conf");
+    let text = "listen_dir=('a=/data/logs')\nrsyncd_mod=('m=/data/logs')\nrsyncd_ip=('m=10.0.0.1')\n\
+                exclude_file_rule=('/data/logs=logs|tmp')\n";
+    fs::write(&file, text).unwrap();
+    let written = import(&file).code(0).stdout;
+    let comments = written.replace("\n# ", " ");
+    assert!(comments.contains("exclude_file_rule: /data/logs=logs|tmp"), "{written}");
+    assert!(comments.contains("it also matches the path of the source itself"), "{written}");
+    assert!(!written.lines().any(|line| line.starts_with("watch.exclude") || line.starts_with("exclude")), "{written}");
 }
 
 #[test]
@@ -128,7 +143,7 @@ fn what_cannot_be_understood_is_one_line() {
         let output = Sersync::new(&["config", "import", "f"]).current_dir(dir.path()).run().code(78);
         assert_eq!(output.stderr, format!("error: {line}\n"));
     }
-    import(&dir.path().join("gone")).code(1).stderr_has("cannot read");
+    import(&dir.path().join("gone")).code(1).stderr_has("cannot be read");
     fs::write(&file, vec![b'x'; 300_000]).unwrap();
     import(&file).code(1).stderr_has("are too much for a configuration");
     Sersync::new(&["config", "import", "f", "--format", "x"]).run().code(2).stderr_has("bash, xml, lsyncd");

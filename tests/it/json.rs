@@ -83,13 +83,13 @@ fn every_object_has_the_fields_of_the_manual() {
     seen.add("sersync-check-kernel", &run(&["check-kernel"]));
     seen.0.entry(("sersync-check-kernel".into(), "done".into())).or_default().extend(["type".into(), "done".into()]);
     let mut documented = String::new();
-    for (page, all) in &objects::COMMANDS {
+    for (page, all) in objects::COMMANDS {
         for object in *all {
             let seen = seen.0.remove(&((*page).to_owned(), object.kind.to_owned()));
             let mut seen = seen.unwrap_or_else(|| panic!("{page}: no object of type {}", object.kind));
             assert!(seen.remove("type"));
             writeln!(documented, "{page} {}", object.kind).unwrap();
-            for (field, _) in object.fields {
+            for (field, _) in object.fields() {
                 assert!(seen.remove(*field), "{page} {}: no field {field}", object.kind);
                 writeln!(documented, "  {field}").unwrap();
             }

@@ -165,3 +165,141 @@ fn a_path_that_keeps_failing_is_one_line() {
     let output = running.terminate();
     assert_eq!(output.stderr.matches("refused: the daemon refuses it").count(), 1, "{output}");
 }
+
+/// The objects of a log.
+fn objects(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+#[test]
+fn a_pass_has_its_result_in_the_log_and_its_messages_the_fields_of_those_of_a_watch() {
+    let (place, daemon) = (Place::new(), Rsyncd::builder().extra("exclude = *refused*").start());
+    let config = quick(&place, &[&daemon], "");
+    let hostile = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"not\xffutf8");
+    fs::write(place.source().join("f"), "four").unwrap();
+    fs::write(place.source().join(hostile), "").unwrap();
+    let run = |args: &[&str]| {
+        let state = place.dir.path().join("state");
+        Sersync::new(args).arg("-c").arg(&config).state_dir(&state).run()
+    };
+    let mirror = format!("name@127.0.0.1:{}/mod", daemon.port());
+    let log = place.dir.path().join("log");
+    let name = log.to_str().unwrap().to_owned();
+    run(&["full-sync", "-v", "--log-file", &name]).code(0).silent();
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.contains(&format!("{mirror}: 3 created, 0 updated, 0 deleted")), "{text}");
+    fs::remove_file(&log).unwrap();
+    for refused in ["refused 1", "refused 2"] {
+        fs::write(place.source().join(refused), "").unwrap();
+    }
+    fs::write(place.source().join("f"), "other").unwrap();
+    fs::remove_file(place.source().join(hostile)).unwrap();
+    run(&["full-sync", "-vv", "--log-file", &name, "--log-format", "json"]).code(3);
+    let all = objects(&fs::read_to_string(&log).unwrap());
+    assert!(all.iter().all(|object| object["mirror"] == mirror.as_str()), "{all:?}");
+    let of_path =
+        |path: &str| all.iter().find(|object| object["path"] == path).unwrap_or_else(|| panic!("{path}: {all:?}"));
+    assert_eq!((&of_path("f")["change"], &of_path("f")["level"]), (&"update".into(), &"debug".into()));
+    assert_eq!(of_path("not\\xffutf8")["path_hex"], "6e6f74ff75746638");
+    assert_eq!(of_path("refused 1")["level"], "error");
+    let result = all.iter().find(|object| object["cause"] == "full-sync").unwrap();
+    for (field, value) in [("paths", 3), ("bytes", 5), ("exit", 3), ("failing", 2)] {
+        assert!(result[field].as_u64() >= Some(value), "{field}: {result}");
+    }
+    assert!(result["seconds"].as_f64() > Some(0.0) && result["sent"].as_u64() > Some(0), "{result}");
+    // Without a file, programs read it on standard error, and people still have the list of --json on standard output.
+    let output = run(&["full-sync", "-v", "--log-format", "json", "--json"]).code(3);
+    assert!(objects(&output.stderr).iter().any(|object| object["cause"] == "full-sync"), "{output}");
+    assert_eq!(objects(&output.stdout).len(), 1);
+    // The other commands do the same.
+    fs::remove_file(place.source().join("refused 1")).unwrap();
+    fs::remove_file(place.source().join("refused 2")).unwrap();
+    run(&["full-sync"]).code(0);
+    for command in ["verify", "prune-history"] {
+        let output = run(&[command, "-v", "--log-format", "json"]);
+        let cause = |object: &serde_json::Value| object["cause"] == command && object["mirror"] == mirror.as_str();
+        assert!(objects(&output.stderr).iter().any(cause) && output.stdout.is_empty(), "{output}");
+    }
+}
+
+#[test]
+fn the_line_of_a_batch_has_its_cause_and_its_size() {
+    let (place, daemon) = (Place::new(), Rsyncd::builder().start());
+    let config = quick(&place, &[&daemon], "");
+    fs::write(place.source().join("f"), "four").unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up: 2 created, 0 updated, 0 deleted, 4 B in files, ", LATER);
+    fs::write(place.source().join("g"), vec![b'x'; 2048]).unwrap();
+    running.wait_for_log(": changed: ", LATER);
+    let output = running.terminate();
+    let line = output.stderr.lines().find(|line| line.contains(": changed: ")).unwrap();
+    let mirror = format!("name@127.0.0.1:{}/mod: changed: ", daemon.port());
+    assert!(
+        line.contains(&mirror)
+            && line.contains("iB in files, ")
+            && line.contains("iB sent in ")
+            && line.ends_with(" s"),
+        "{line}"
+    );
+}
+
+#[test]
+fn no_name_that_somebody_chose_reaches_a_terminal_or_begins_a_line() {
+    let place = Place::new();
+    let dir = place.dir.path();
+    let (source, target) = (dir.join("so\u{1b}[31m\nurce"), dir.join("tar\u{1b}]0;x\u{7}\nget"));
+    fs::create_dir(&source).unwrap();
+    let quoted = |path: &std::path::Path| serde_json::to_string(path.to_str().unwrap()).unwrap();
+    let (config, log) = (dir.join("sersync.toml"), dir.join("log"));
+    let text = format!(
+        "[watch]\ndelay = '50ms'\n[targets.t]\npath = {}\n[sources.name]\npath = {}\ntargets = ['t']\n",
+        quoted(&target),
+        quoted(&source)
+    );
+    fs::write(&config, text).unwrap();
+    let state = dir.join("state\u{1b}[2J\n");
+    let run = |args: &[&str]| {
+        let output = Sersync::new(args).arg("-c").arg(&config).arg("--state-dir").arg(&state).limit(LATER).run();
+        for text in [&output.stdout, &output.stderr, &fs::read_to_string(&log).unwrap_or_default()] {
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{output}");
+            let is_whole = |line: &str| !line.starts_with("urce") && !line.starts_with("get") && !line.is_empty();
+            assert!(text.lines().all(is_whole), "{output}");
+        }
+        output
+    };
+    let name = log.to_str().unwrap();
+    let commands: [&[&str]; 9] = [
+        &["full-sync", "-vv"],
+        &["full-sync", "-vv", "--log-file", name],
+        &["full-sync", "--dry-run"],
+        &["watch", "-vvv", "--until-idle", "100ms"],
+        &["verify", "-v"],
+        &["prune-history", "-v"],
+        &["history", "list"],
+        &["status", "--failing"],
+        &["check-target"],
+    ];
+    // Without a source, without a target, and with both.
+    for command in commands {
+        run(command);
+    }
+    fs::write(source.join("f"), "").unwrap();
+    for command in commands {
+        run(command);
+    }
+    fs::create_dir(&target).unwrap();
+    for command in commands {
+        run(command);
+    }
+    run(&["full-sync"]).code(0);
+    run(&["status"]).code(0);
+    run(&["full-sync", "no\u{1b}[31m\nsuch"]).code(2);
+    fs::remove_dir_all(&source).unwrap();
+    for command in commands {
+        run(command);
+    }
+    for command in ["config", "restore"] {
+        let args: &[&str] = if command == "config" { &["config", "check"] } else { &["restore", "name", "f"] };
+        run(args);
+    }
+}

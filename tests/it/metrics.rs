@@ -6,24 +6,26 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::full_sync::Place;
+use crate::mounts::Mount;
 use crate::support::daemon::Rsyncd;
 use crate::support::exposition::Samples;
 use crate::support::sersync::{Running, Sersync};
-use crate::support::{is_root, skip, wait_for};
+use crate::support::{let_pass, skip, wait_for};
 use crate::watch::{LATER, quick, watch};
 
 /// A mirror with metrics.
-struct Stand {
+pub(crate) struct Stand {
     place: Place,
     config: PathBuf,
 }
 
 impl Stand {
-    fn new(daemons: &[&Rsyncd], more: &str) -> Stand {
+    pub(crate) fn new(daemons: &[&Rsyncd], more: &str) -> Stand {
         let place = Place::new();
         fs::write(place.source().join("f"), "four").unwrap();
         let dir = place.dir.path().join("prom");
@@ -32,11 +34,11 @@ impl Stand {
         Stand { place, config }
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.place.dir.path().join("prom")
     }
 
-    fn sersync(&self, command: &str) -> Sersync {
+    pub(crate) fn sersync(&self, command: &str) -> Sersync {
         Sersync::new(&[command, "-c"]).arg(&self.config).state_dir(&self.place.dir.path().join("state"))
     }
 
@@ -197,7 +199,7 @@ fn a_watch_that_is_killed_leaves_whole_files_and_the_last_success() {
     // What one has left that was killed in the middle of writing is removed when it is old.
     for (name, age) in [(".sersync_old.new", 7200), (".sersync_young.new", 60), ("other.new", 7200)] {
         let file = fs::File::create(it.dir().join(name)).unwrap();
-        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
     }
     it.sersync("full-sync").run().code(0);
     let left = [".sersync_old.new", ".sersync_young.new", "other.new"].map(|name| it.dir().join(name).exists());
@@ -213,7 +215,7 @@ fn how_long_something_has_not_arrived_is_told_by_the_time_of_the_first_change() 
     let running = it.watch();
     wait_for("it is live", LATER, || it.is_in_state("live"));
     // Idle for a while: that is not being behind.
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let_pass(Duration::from_secs(2));
     daemon.stop();
     let changed = now();
     fs::write(it.place.source().join("f"), "more").unwrap();
@@ -295,17 +297,28 @@ fn names_of_endpoints_break_out_of_nothing() {
 fn pruning_tells_what_is_left_of_the_history() {
     let daemon = Rsyncd::builder().start();
     let it = Stand::new(&[&daemon], "[history]\nkeep-days = 3\nmax-size = '1G'\n");
-    for content in ["one", "other"] {
-        fs::write(it.place.source().join("f"), content).unwrap();
-        it.sersync("full-sync").run().code(0);
-    }
-    it.sersync("prune-history").run().code(0);
+    // Buckets are named by whole seconds.
+    let began = now().floor();
     let value = |endpoint: &str, name| it.samples().value(name, &[("source", "name"), ("endpoint", endpoint)]);
     let remote = format!("127.0.0.1:{}/mod", daemon.port());
+    let pass_and_prune = || {
+        it.sersync("full-sync").run().code(0);
+        it.sersync("prune-history").run().code(0);
+    };
+    pass_and_prune();
+    // What is nothing does not begin at any time.
+    let nothing =
+        ["sersync_history_buckets", "sersync_history_oldest_timestamp_seconds"].map(|name| value(&remote, name));
+    assert!(nothing.iter().all(|value| *value == 0.0), "{nothing:?}");
+    fs::write(it.place.source().join("f"), "other").unwrap();
+    pass_and_prune();
     assert_between(1.0, value(&remote, "sersync_history_buckets"), 1.0);
     assert_between(0.0, value(&remote, "sersync_last_prune_exit_code"), 0.0);
+    let oldest = value(&remote, "sersync_history_oldest_timestamp_seconds");
+    assert_between(began, oldest, now());
     it.sersync("prune-history").arg("--local").arg(daemon.module_path()).run().code(0);
     let here = daemon.module_path().display().to_string();
+    assert_between(oldest, value(&here, "sersync_history_oldest_timestamp_seconds"), oldest);
     assert_between(3.0, value(&here, "sersync_history_bytes"), f64::from(1 << 16));
     assert_between(f64::from(1 << 30), value(&here, "sersync_history_limit_bytes"), 1.1e9);
     assert!(value(&here, "sersync_history_free_bytes") < value(&here, "sersync_history_disk_bytes"));
@@ -329,13 +342,41 @@ fn under_a_watchdog_it_says_again_and_again_that_it_is_alive() {
 }
 
 #[test]
-fn a_full_disk_leaves_the_files_as_they_were() {
-    if !is_root() {
-        return skip("only root mounts file systems");
-    }
+fn a_watch_that_is_killed_is_told_by_its_sign_of_life_and_corrected_by_the_next_pass() {
     let daemon = Rsyncd::builder().start();
     let it = Stand::new(&[&daemon], "");
-    let mounted = Mounted::tmpfs(&it.dir(), "size=64k");
+    let alive = || it.value("sersync_watch_alive_timestamp_seconds");
+    for command in ["full-sync", "prune-history"] {
+        let began = now() - 0.01;
+        let running = it.watch();
+        wait_for("it is live", LATER, || it.is_in_state("live"));
+        let at = alive();
+        assert_between(began, at, now());
+        running.kill();
+        // Who only looks, changes nothing.
+        it.sersync("status").run().stdout_has("not running");
+        assert!(it.is_in_state("live"));
+        it.sersync(command).run().code(0);
+        assert!(it.is_in_state("killed") && !it.is_in_state("live"));
+        assert_eq!(alive().to_string(), at.to_string());
+        it.assert_promtool_has_nothing_to_say();
+    }
+    let running = it.watch();
+    wait_for("it is live", LATER, || it.is_in_state("live") && !it.is_in_state("killed"));
+    // Beside a watch, a pass has nothing to correct.
+    it.sersync("full-sync").run().code(0);
+    assert!(it.is_in_state("live"));
+    running.terminate().signal(Signal::TERM);
+    assert_between(0.0, alive(), 0.0);
+    it.sersync("full-sync").run().code(0);
+    assert!(it.is_in_state("ended"));
+}
+
+#[test]
+fn a_full_disk_leaves_the_files_as_they_were() {
+    let daemon = Rsyncd::builder().start();
+    let it = Stand::new(&[&daemon], "");
+    let Some(mounted) = Mount::tmpfs_with(&it.dir(), "size=64k") else { return };
     it.sersync("full-sync").run().code(0).silent();
     let success = it.value("sersync_last_success_timestamp_seconds");
     let mut filler = fs::File::create(it.dir().join("filler")).unwrap();
@@ -344,24 +385,6 @@ fn a_full_disk_leaves_the_files_as_they_were() {
     assert_eq!(success.to_string(), it.value("sersync_last_success_timestamp_seconds").to_string());
     assert_eq!(fs::read_dir(it.dir()).unwrap().count(), 2, "something was left behind");
     drop((filler, mounted));
-}
-
-/// A small file system, as long as the value lives.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn tmpfs(at: &Path, options: &str) -> Mounted {
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", options, "sersync-test"]).arg(at).status().unwrap();
-        assert!(status.success(), "mount: {status}");
-        Mounted(at.to_owned())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
 }
 
 #[test]

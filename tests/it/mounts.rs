@@ -26,11 +26,17 @@ pub(crate) struct Mount(PathBuf);
 impl Mount {
     /// Nothing when this user cannot mount; the test is reported as skipped then, and has to return.
     pub(crate) fn tmpfs(on: &Path) -> Option<Mount> {
+        Self::tmpfs_with(on, "rw")
+    }
+
+    /// The same with options, such as `size=64k`.
+    pub(crate) fn tmpfs_with(on: &Path, options: &str) -> Option<Mount> {
         if !is_root() {
             skip("only root can mount a file system");
             return None;
         }
-        let status = Command::new("mount").args(["-t", "tmpfs", "sersync-test"]).arg(on).status().expect("mount");
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "sersync-test"]).arg(on).status().expect("mount");
         assert!(status.success(), "mount: {status}");
         Some(Mount(on.to_owned()))
     }
@@ -141,7 +147,7 @@ fn all_file_systems_are_followed_when_that_is_wanted() {
     let daemon = Rsyncd::builder().start();
     let place = Place::new();
     let mount_point = place.source().join("mnt");
-    fs::create_dir(&mount_point).unwrap();
+    fs::create_dir_all(mount_point.join("sub")).unwrap();
     fs::write(place.source().join("f"), "f").unwrap();
     let mirror = daemon.module_path().join("name");
     let config = configured(&place, &daemon, "one-file-system = false\n");
@@ -157,6 +163,13 @@ fn all_file_systems_are_followed_when_that_is_wanted() {
     fs::write(place.source().join("end"), "x").unwrap();
     wait_until_same(&place.source().join("end"), &mirror.join("end"), SOON);
     assert!(mirror.join("mnt/d/elsewhere").exists());
+    // What is there instead is followed from then on.
+    let mut changes = 0;
+    wait_for("what changes where it was mounted", SOON, || {
+        changes += 1;
+        fs::write(mount_point.join("sub/under"), changes.to_string()).unwrap();
+        mirror.join("mnt/sub/under").exists()
+    });
     running.terminate().signal(Signal::TERM);
 }
 

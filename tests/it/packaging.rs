@@ -9,8 +9,8 @@ use croner::Cron;
 use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
 use crate::support::sersync::Sersync;
-use crate::support::skip;
-use crate::watch::{mirror, quick};
+use crate::support::{skip, wait_for};
+use crate::watch::{LATER, mirror, quick};
 
 /// `systemd-analyze security` gives 100 for no protection at all; 3.0 is 30.
 const MOST_EXPOSED: &str = "30";
@@ -121,24 +121,85 @@ fn cron_understands_the_crontab() {
     }
 }
 
+/// A host with a source of one file, on which cron runs the lines of the crontab.
+struct CronHost {
+    daemon: Rsyncd,
+    place: Place,
+    config: PathBuf,
+}
+
+impl CronHost {
+    fn new() -> CronHost {
+        let daemon = Rsyncd::builder().start();
+        let place = Place::new();
+        fs::write(place.source().join("file"), "content").unwrap();
+        let config = quick(&place, &[&daemon], "");
+        CronHost { daemon, place, config }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.place.dir.path().join("state")
+    }
+
+    /// A line, as a shell runs it, but with this time in the place of its own.
+    fn sersync(&self, line: &str, time: &str) -> Sersync {
+        let (_, command) = line.split_once("/usr/bin/sersync ").unwrap();
+        let command = command.replace("\\%", "%").replace("--for 5m", time);
+        let line = format!("exec {} {command}", env!("CARGO_BIN_EXE_sersync"));
+        Sersync::of("sh", &["-c", &line]).env("SERSYNC_CONFIG", &self.config).state_dir(&self.state())
+    }
+
+    fn has_mirrored(&self, content: &str) -> bool {
+        fs::read_to_string(mirror(&self.daemon).join("file")).is_ok_and(|is| is == content)
+    }
+}
+
 /// A mail for a run in which all went well would soon not be read any more.
 #[test]
 fn the_crontab_mirrors_and_is_silent() {
-    let daemon = Rsyncd::builder().start();
-    let place = Place::new();
-    fs::write(place.source().join("file"), "content").unwrap();
-    let file = quick(&place, &[&daemon], "");
-    let state = place.dir.path().join("state");
+    let cron = CronHost::new();
     let crontab = crontab();
     for line in jobs(&crontab) {
-        let (_, command) = line.split_once("/usr/bin/sersync ").unwrap();
-        let command = command.replace("\\%", "%").replace("--for 5m", "--for 1s");
-        let line = format!("exec {} {command}", env!("CARGO_BIN_EXE_sersync"));
-        let sersync = Sersync::of("sh", &["-c", &line]).env("SERSYNC_CONFIG", &file).state_dir(&state);
-        let output = sersync.run().code(0);
+        let output = cron.sersync(line, "--for 1s").run().code(0);
         assert_eq!((&*output.stdout, &*output.stderr), ("", ""), "{line}");
-        assert_eq!(fs::read_to_string(mirror(&daemon).join("file")).unwrap(), "content");
+        assert!(cron.has_mirrored("content"), "{line}");
     }
+}
+
+/// The next run begins while the one before it still sends what is pending, and that is nothing to mail about.
+#[test]
+fn a_run_of_the_crontab_waits_for_the_one_before_it_without_a_word() {
+    let cron = CronHost::new();
+    let crontab = crontab();
+    let watch = |time: &str| cron.sersync(jobs(&crontab)[0], time).spawn();
+    let first = watch("--for 1h");
+    wait_for("it mirrors", LATER, || cron.has_mirrored("content"));
+    let second = watch("--for 1s");
+    let locks = cron.state().join("locks");
+    let open_files = format!("/proc/{}/fd", second.id());
+    wait_for("the next one waits for the lock", LATER, || {
+        let files = fs::read_dir(&open_files).unwrap().flatten();
+        files.flat_map(|file| fs::read_link(file.path())).any(|path| path.starts_with(&locks))
+    });
+    fs::write(cron.place.source().join("file"), "changed").unwrap();
+    first.terminate();
+    let output = second.wait(LATER).code(0);
+    assert_eq!((&*output.stdout, &*output.stderr), ("", ""));
+    assert!(cron.has_mirrored("changed"));
+}
+
+/// The others are only mirrored by it, so that it must not be stopped by one that mirrors less.
+#[test]
+fn an_instance_gives_way_to_the_unit_that_mirrors_all_sources() {
+    let text = |name: &str| {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
+        fs::read_to_string(dir.join(name)).unwrap()
+    };
+    let (all, instance) = (text("sersync-watch.service"), text("sersync-watch@.service"));
+    let wants = "/etc/systemd/system/multi-user.target.wants/sersync-watch.service";
+    assert!(all.contains("\nWantedBy=multi-user.target\n"), "{wants} is not what `systemctl enable` makes");
+    assert!(instance.contains(&format!("\nAssertPathExists=!{wants}\n")), "{instance}");
+    assert!(!(all + &instance).contains("\nConflicts="));
 }
 
 #[test]
@@ -155,4 +216,6 @@ fn make_install_puts_units_where_systemd_looks_and_names_the_program_there() {
         let text = fs::read_to_string(local.join("lib/systemd/system").join(unit.file_name().unwrap())).unwrap();
         assert!(!text.contains("=/usr/bin/sersync"), "{text}");
     }
+    let crontab = fs::read_to_string(local.join("share/doc/sersync/examples/cron.d/sersync")).unwrap();
+    assert!(jobs(&crontab).iter().all(|line| line.contains(" root /usr/local/bin/sersync ")), "{crontab}");
 }

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::full_sync::{Place, history};
+use crate::limits::assert_modest;
 use crate::storm::workload::{Random, change_of_content};
 use crate::support::daemon::Rsyncd;
 use crate::support::events::{Source, for_each_source, run_with};
 use crate::support::sersync::{Sersync, config};
 use crate::support::tree::{Comparer, assert_same, wait_until_same};
-use crate::support::{SOON, fixture, wait_for};
+use crate::support::{SOON, fixture, let_pass, wait_for};
 use crate::watch::{LATER, mirror, quick, watch};
 
 for_each_source! {
@@ -192,7 +193,7 @@ fn no_busy_source_keeps_another_one_waiting() {
             for source in &sources[..3] {
                 fs::write(source.join("busy"), round.to_string()).unwrap();
             }
-            std::thread::sleep(Duration::from_millis(20));
+            let_pass(Duration::from_millis(20));
         }
     }
     for (number, source) in sources.iter().enumerate() {
@@ -251,7 +252,7 @@ fn big_trees_that_are_copied_and_deleted_again_leave_nothing() {
         let copy = source.join(format!("copy {round}"));
         copy_tree(&source.join("d"), &copy);
         // Sometimes before anything of it was sent, sometimes after that, sometimes in between.
-        std::thread::sleep(Duration::from_millis(60 * round));
+        let_pass(Duration::from_millis(60 * round));
         fs::remove_dir_all(copy).unwrap();
     }
     wait_until_same(&source, &mirror(&daemon), LATER);
@@ -304,8 +305,11 @@ fn a_hundred_thousand_files() {
     }
     fs::remove_dir_all(&dir).unwrap();
     wait_until_same(&place.source(), &mirror(&daemon), LATER);
+    assert_modest(&running);
     running.terminate().signal(Signal::TERM);
-    assert_eq!(history(&daemon).len(), 101_000, "each version once");
+    // A file that rsync meets between being opened and being written was mirrored empty, and that is a version, too.
+    let (whole, empty): (Vec<_>, Vec<_>) = history(&daemon).into_iter().partition(|(_, content)| !content.is_empty());
+    assert_eq!(whole.len(), 101_000, "each version once, beside {} empty ones", empty.len());
 }
 
 /// 695, 381, 174: create, move and delete while the target is down.
@@ -320,7 +324,7 @@ fn what_happens_while_the_target_is_down_for_long_arrives_when_it_is_back() {
     let mut random = Random::new(20_261_128);
     for _ in 0..10 {
         (0..50).for_each(|_| change_of_content(&mut random, &source, &outside));
-        std::thread::sleep(Duration::from_millis(100));
+        let_pass(Duration::from_millis(100));
     }
     fs::rename(source.join("tree"), source.join("moved")).unwrap();
     fs::remove_dir_all(source.join("moved/1")).unwrap();
@@ -379,7 +383,7 @@ fn a_big_file_that_is_being_rewritten_ends_as_it_is() {
     let file = File::options().write(true).open(source.join("big")).unwrap();
     for number in 0..300_u64 {
         file.write_all_at(&fixture::bytes(4000), number * 100_003).unwrap();
-        std::thread::sleep(Duration::from_millis(3));
+        let_pass(Duration::from_millis(3));
     }
     drop(file);
     wait_until_same(&source, &mirror(&daemon), LATER);

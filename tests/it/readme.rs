@@ -7,7 +7,6 @@ use std::process::Command;
 
 use regex::Regex;
 
-use crate::support::golden::assert_golden;
 use crate::support::sersync::Sersync;
 
 /// What is printed between the blocks of the tour, with the exit status of the one before.
@@ -129,31 +128,96 @@ fn both_languages_have_the_same_commands() {
     assert_eq!(english.len(), chinese.len());
 }
 
+/// Each block that nobody runs is listed by its first line, under the reason why.
 #[test]
-fn what_is_not_run_is_known() {
-    let first = |block: Block| block.text.lines().next().unwrap_or_default().to_owned() + "\n";
+fn what_is_not_run_is_known_and_argued_for() {
+    let listed = read("tests/golden/readme-not-run.txt");
+    let lines: Vec<&str> = listed.lines().collect();
+    let known: Vec<&str> = lines.iter().copied().filter(|line| !line.starts_with("# ")).collect();
     let all = blocks(&read("README.md"));
-    assert_golden(
-        "readme-not-run.txt",
-        &all.into_iter().filter(|block| block.mark.is_empty()).map(first).collect::<String>(),
-    );
+    let not_run = all.iter().filter(|block| block.mark.is_empty());
+    let found: Vec<&str> = not_run.map(|block| block.text.lines().next().unwrap()).collect();
+    assert_eq!(found, known, "tests/golden/readme-not-run.txt");
+    for (above, line) in lines.iter().zip(&lines[1..]) {
+        assert!(line.starts_with("# ") || above.starts_with("# "), "no reason: {line}");
+    }
+}
+
+/// Every other mark is one of the tour, or one that the tests of the packages name.
+#[test]
+fn what_is_marked_is_run() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packages");
+    let scripts = fs::read_dir(dir).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let scripts: String = scripts.collect();
+    let run: Vec<&str> = scripts.lines().filter(|line| line.contains("documented ")).collect();
+    for Block { mark, .. } in blocks(&read("README.md")) {
+        let known = |line: &&str| line.split_whitespace().any(|word| word == mark);
+        assert!(mark.is_empty() || mark == "try" || run.iter().any(known), "nobody runs {mark}");
+    }
+}
+
+/// What a document is made of, in its order: the depth of each heading, and how many paragraphs, points of lists, rows of tables
+/// and blocks are below it.
+fn shape(readme: &str) -> Vec<(usize, String, [usize; 4])> {
+    let point = Regex::new(r"^(\*|\d+\.) ").unwrap();
+    let mut sections: Vec<(usize, String, [usize; 4])> = Vec::new();
+    for (place, part) in readme.split("\n```").enumerate() {
+        if place % 2 == 1 {
+            sections.last_mut().unwrap().2[3] += 1;
+            continue;
+        }
+        // What goes on after a blank line.
+        for paragraph in part.split("\n\n").map(str::trim).filter(|text| !text.is_empty()) {
+            for line in paragraph.lines().filter(|line| line.starts_with('#')) {
+                sections.push((line.split(' ').next().unwrap().len(), line.to_owned(), [0; 4]));
+            }
+            let counts = &mut sections.last_mut().unwrap().2;
+            counts[1] += paragraph.lines().filter(|line| point.is_match(line)).count();
+            counts[2] += paragraph.lines().filter(|line| line.starts_with('|')).count();
+            counts[0] += usize::from(!paragraph.starts_with(['#', '|']) && !point.is_match(paragraph));
+        }
+    }
+    sections
+}
+
+#[test]
+fn both_languages_have_the_same_sections_with_as_much_in_them() {
+    let (english, chinese) = (shape(&read("README.md")), shape(&read("README.zh.md")));
+    for ((depth, name, counts), (other_depth, other_name, other_counts)) in english.iter().zip(&chinese) {
+        assert_eq!((depth, counts), (other_depth, other_counts), "{name} / {other_name}");
+    }
+    assert_eq!(english.len(), chinese.len());
+}
+
+/// All code below a directory.
+fn sources(name: &str) -> String {
+    let files = walkdir::WalkDir::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).into_iter().map(Result::unwrap);
+    let code = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "rs"));
+    code.map(|file| fs::read_to_string(file.path()).unwrap()).collect()
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let code = sources("tests/it") + &sources("src");
+    let with_module = r"`(?:[a-z_*]+::)+([a-z0-9_]+)`";
+    for (name, named, least) in [
+        ("README.md", with_module, 6),
+        ("README.zh.md", with_module, 6),
+        ("SECURITY.md", r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`", 20),
+    ] {
+        let (text, named) = (read(name), Regex::new(named).unwrap());
+        let tests: Vec<String> = named.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+        for test in &tests {
+            assert!(code.contains(&format!("fn {test}(")), "{name}: there is no test {test}");
+        }
+        assert!(tests.len() >= least, "{name}: {tests:?}");
+    }
 }
 
 /// A message that the program does not have any more would help nobody.
 #[test]
 fn every_message_that_is_explained_exists() {
-    fn sources(dir: &Path, text: &mut String) {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                sources(&path, text);
-            } else if path.extension().is_some_and(|kind| kind == "rs") {
-                text.push_str(&fs::read_to_string(&path).unwrap());
-            }
-        }
-    }
-    let mut text = String::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+    let text = sources("src");
     // Lines that are continued.
     let text = Regex::new(r"\\\n\s*").unwrap().replace_all(&text, "").into_owned();
     let message = Regex::new("^\\| (`` ?(.+?) ?``|`(.+?)`)([^|]*)\\|").unwrap();

@@ -11,13 +11,13 @@ use crate::full_sync::Place;
 use crate::storm::workload::{Random, change_of_content};
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::fixture;
-use crate::support::sersync::{Output, Running, Sersync, config};
+use crate::support::sersync::{Output, Running, Sersync};
 use crate::support::tree::wait_until_same;
 use crate::support::wait_for;
 use crate::watch::{LATER, mirror, quick};
 
 /// What can be told of an entry afterwards: not the time of a directory, which changes with its content.
-fn picture(root: &Path) -> BTreeMap<PathBuf, String> {
+pub(crate) fn picture(root: &Path) -> BTreeMap<PathBuf, String> {
     let entries = walkdir::WalkDir::new(root).min_depth(1).into_iter().map(Result::unwrap);
     let describe = |entry: walkdir::DirEntry| {
         let (path, meta) = (entry.path(), entry.metadata().unwrap());
@@ -49,7 +49,7 @@ fn without_empty_directories(mut picture: BTreeMap<PathBuf, String>) -> BTreeMap
     }
 }
 
-fn assert_same(expected: &BTreeMap<PathBuf, String>, found: &BTreeMap<PathBuf, String>, what: &str) {
+pub(crate) fn assert_same(expected: &BTreeMap<PathBuf, String>, found: &BTreeMap<PathBuf, String>, what: &str) {
     let differ = |(path, text): (&PathBuf, &String), other: &BTreeMap<PathBuf, String>| {
         (other.get(path) != Some(text)).then(|| format!("{}: {:.60}", path.display(), text))
     };
@@ -59,14 +59,14 @@ fn assert_same(expected: &BTreeMap<PathBuf, String>, found: &BTreeMap<PathBuf, S
 }
 
 /// A source with one daemon, or a local directory as target.
-struct Restoring {
-    daemon: Rsyncd,
-    place: Place,
-    config: PathBuf,
+pub(crate) struct Restoring {
+    pub(crate) daemon: Rsyncd,
+    pub(crate) place: Place,
+    pub(crate) config: PathBuf,
 }
 
 impl Restoring {
-    fn new(daemon: Rsyncd, more: &str) -> Restoring {
+    pub(crate) fn new(daemon: Rsyncd, more: &str) -> Restoring {
         let place = Place::new();
         let config = quick(&place, &[&daemon], more);
         let text = fs::read_to_string(&config).unwrap();
@@ -74,45 +74,45 @@ impl Restoring {
         Restoring { daemon, place, config }
     }
 
-    fn simple() -> Restoring {
+    pub(crate) fn simple() -> Restoring {
         Restoring::new(Rsyncd::builder().start(), "")
     }
 
-    fn with_a_bucket_per_batch() -> Restoring {
+    pub(crate) fn with_a_bucket_per_batch() -> Restoring {
         let it = Restoring::simple();
         let text = fs::read_to_string(&it.config).unwrap();
         fs::write(&it.config, format!("[history]\nresolution = '0s'\n{text}")).unwrap();
         it
     }
 
-    fn watch(&self) -> Running {
+    pub(crate) fn watch(&self) -> Running {
         let running = Sersync::new(&["watch", "-v", "-c"]).arg(&self.config).state_dir(&self.state()).spawn();
         running.wait_for_log("caught up", LATER);
         running
     }
 
     /// The first bucket that is not known yet.
-    fn new_bucket(&self, known: &[String]) -> String {
+    pub(crate) fn new_bucket(&self, known: &[String]) -> String {
         let new = || self.buckets().into_iter().filter(|bucket| !known.contains(bucket)).min();
         wait_for("a bucket", LATER, || new().is_some());
         new().unwrap()
     }
 
-    fn source(&self, path: &str) -> PathBuf {
+    pub(crate) fn source(&self, path: &str) -> PathBuf {
         self.place.source().join(path)
     }
 
-    fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.place.dir.path().join("state")
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         fs::create_dir_all(self.source(path).parent().unwrap()).unwrap();
         fs::write(self.source(path), text).unwrap();
     }
 
     /// The name of the bucket that the next change goes to is greater than all of these.
-    fn buckets(&self) -> Vec<String> {
+    pub(crate) fn buckets(&self) -> Vec<String> {
         let journals = walkdir::WalkDir::new(self.state().join("journal")).min_depth(3).sort_by_file_name();
         let name = |entry: walkdir::DirEntry| {
             let bucket = entry.path().file_name().unwrap().to_string_lossy().into_owned();
@@ -123,24 +123,24 @@ impl Restoring {
     }
 
     /// A pass, and the bucket that it began.
-    fn pass(&self) -> String {
+    pub(crate) fn pass(&self) -> String {
         let before = self.buckets();
         Sersync::new(&["full-sync", "--allow-empty", "-c"]).arg(&self.config).state_dir(&self.state()).run().code(0);
         let new = self.buckets().into_iter().filter(|bucket| !before.contains(bucket)).min();
         new.expect("a pass begins a bucket")
     }
 
-    fn restore(&self, args: &[&str]) -> Output {
+    pub(crate) fn restore(&self, args: &[&str]) -> Output {
         let command = Sersync::new(&["restore", "-vvv", "-c"]).arg(&self.config).state_dir(&self.state());
         command.arg("name").args(args).run()
     }
 
-    fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.place.dir.path().join("out")
     }
 
     /// The tree as it was when a bucket began.
-    fn at(&self, bucket: &str) -> BTreeMap<PathBuf, String> {
+    pub(crate) fn at(&self, bucket: &str) -> BTreeMap<PathBuf, String> {
         let out = self.out();
         self.restore(&[".", "--at", bucket, "--to", out.to_str().unwrap()]).code(0).stdout_has(bucket);
         let picture = picture(&out.join(self.place.source().file_name().unwrap()));
@@ -247,40 +247,6 @@ fn every_batch_of_a_watch_can_be_undone() {
 }
 
 #[test]
-fn a_file_comes_back_beside_in_place_or_elsewhere() {
-    let it = Restoring::simple();
-    it.write("d/f", "first");
-    fixture::mtime(&it.source("d/f"), 1_700_000_000, 123_456_789);
-    fixture::mode(&it.source("d/f"), 0o640);
-    it.pass();
-    it.write("d/f", "second version");
-    let bucket = it.pass();
-    let stamp = bucket[..17].replace('-', "").replace('/', "-");
-    it.restore(&["d/f", "--at", &bucket, "-n"]).code(0).stdout_has("would restore d/f");
-    assert_eq!(fs::read_dir(it.source("d")).unwrap().count(), 1);
-    it.restore(&["d/f", "--at", &bucket]).code(0).stdout_has(&format!("d/f.as-of-{stamp}"));
-    let copy = it.source(&format!("d/f.as-of-{stamp}"));
-    let meta = fs::metadata(&copy).unwrap();
-    assert_eq!(fs::read_to_string(&copy).unwrap(), "first");
-    assert_eq!((meta.mode() & 0o7777, meta.mtime(), meta.mtime_nsec()), (0o640, 1_700_000_000, 123_456_789));
-    // Nothing is overwritten.
-    it.restore(&["d/f", "--at", &bucket]).code(4).stderr_has("exists");
-    let out = it.out();
-    let absolute = it.source("d/f");
-    it.restore(&[absolute.to_str().unwrap(), "--at", &bucket, "--to", out.to_str().unwrap()]).code(0);
-    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "first");
-    it.restore(&["d/f", "--at", &bucket, "--in-place"]).code(2).stderr_has("--force");
-    assert_eq!(fs::read_to_string(it.source("d/f")).unwrap(), "second version");
-    it.restore(&["d/f", "--at", &bucket, "--in-place", "--force"]).code(0).stdout_has("what was there is");
-    assert_eq!(fs::read_to_string(it.source("d/f")).unwrap(), "first");
-    let aside = it.source(&format!("d/f.before-restore-{stamp}"));
-    assert_eq!(fs::read_to_string(aside).unwrap(), "second version");
-    let left: Vec<_> =
-        walkdir::WalkDir::new(it.place.source()).into_iter().map(|e| e.unwrap().file_name().to_owned()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().contains("sersync-restore")), "{left:?}");
-}
-
-#[test]
 fn what_was_pruned_is_not_taken_for_what_never_was() {
     let it = Restoring::with_a_bucket_per_batch();
     it.write("f", "first");
@@ -314,29 +280,9 @@ fn what_was_pruned_is_not_taken_for_what_never_was() {
 }
 
 /// `2026-11-20/140000` as messages have it.
-fn time_of(bucket: &str) -> String {
+pub(crate) fn time_of(bucket: &str) -> String {
     let time = &bucket[11..17];
     format!("{} {}:{}:{}", &bucket[..10], &time[..2], &time[2..4], &time[4..])
-}
-
-#[test]
-fn a_link_in_the_place_of_a_directory_is_not_followed() {
-    let it = Restoring::simple();
-    it.write("d/f", "first");
-    it.write("stays", "stays");
-    it.pass();
-    let outside = it.place.dir.path().join("victim");
-    fs::create_dir(&outside).unwrap();
-    fs::write(outside.join("f"), "of somebody else").unwrap();
-    fs::remove_dir_all(it.source("d")).unwrap();
-    std::os::unix::fs::symlink(&outside, it.source("d")).unwrap();
-    let bucket = it.pass();
-    it.restore(&["d/f", "--at", &bucket]).code(4).stderr_has("is a symbolic link now");
-    it.restore(&["d/f", "--at", &bucket, "--in-place", "--force"]).code(4).stderr_has("is a symbolic link now");
-    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
-    assert_eq!(fs::read_to_string(outside.join("f")).unwrap(), "of somebody else");
-    // The whole source goes beside it, not into it.
-    it.restore(&[".", "--at", &bucket]).code(0).stdout_has(&format!("{}.as-of-", it.place.source().display()));
 }
 
 #[test]
@@ -351,21 +297,6 @@ fn what_is_new_and_not_known_here_is_said() {
     let out = it.out();
     let output = it.restore(&[".", "--at", &bucket, "--to", out.to_str().unwrap()]).code(0);
     output.stderr_has("which paths were new is not known here for 1 bucket");
-}
-
-#[test]
-fn what_is_not_whole_yet_is_not_mirrored() {
-    let it = Restoring::simple();
-    it.write("d/f", "first");
-    let running = it.watch();
-    it.write("d/f", "second version");
-    wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
-    it.restore(&["d"]).code(0);
-    it.restore(&["d", "--in-place", "--force"]).code(0);
-    wait_until_same(&it.place.source(), &mirror(&it.daemon), LATER);
-    running.terminate().signal(Signal::TERM);
-    let names: Vec<_> = walkdir::WalkDir::new(it.daemon.module_path()).into_iter().map(Result::unwrap).collect();
-    assert!(!names.iter().any(|entry| entry.path().to_string_lossy().contains("sersync-restore")), "{names:?}");
 }
 
 #[test]
@@ -425,81 +356,6 @@ fn every_hostile_name_comes_back() {
         command.arg(path).args(&["--at", &bucket, "--to", out.to_str().unwrap()]).run().code(0);
         assert!(fs::symlink_metadata(out.join(&name)).is_ok(), "{}", name.display());
     }
-}
-
-#[test]
-fn a_local_directory_has_a_history_too() {
-    let place = Place::new();
-    let target = place.dir.path().join("target");
-    fs::create_dir(&target).unwrap();
-    let text = format!(
-        "[targets.t]\npath = '{}'\n[sources.name]\npath = '{}'\ntargets = ['t']\n",
-        target.display(),
-        place.source().display()
-    );
-    let (config, state) = (config(&place.dir, &text), place.dir.path().join("state"));
-    let run = |args: &[&str]| {
-        Sersync::new(&["-c"]).arg(&config).args(&["--state-dir", state.to_str().unwrap()]).args(args).run().code(0)
-    };
-    fs::create_dir(place.source().join("d")).unwrap();
-    fs::write(place.source().join("d/f"), "first").unwrap();
-    run(&["full-sync"]);
-    fs::write(place.source().join("d/f"), "the second").unwrap();
-    fs::write(place.source().join("d/new"), "new").unwrap();
-    run(&["full-sync"]);
-    let bucket = run(&["history", "list", "--json"]).stdout;
-    let bucket: serde_json::Value = serde_json::from_str(bucket.lines().next().unwrap()).unwrap();
-    let out = place.dir.path().join("out");
-    run(&["restore", "name", "d", "--at", bucket["path"].as_str().unwrap(), "--to", out.to_str().unwrap()]);
-    assert_eq!(fs::read_to_string(out.join("d/f")).unwrap(), "first");
-    assert!(!out.join("d/new").exists());
-}
-
-#[test]
-fn a_dead_daemon_is_no_reason_when_another_target_has_it() {
-    let mut dead = Rsyncd::builder().start();
-    let place = Place::new();
-    let alive = Rsyncd::builder().start();
-    let config = quick(&place, &[&dead, &alive], "");
-    fs::write(place.source().join("f"), "f").unwrap();
-    let state = place.dir.path().join("state");
-    Sersync::new(&["full-sync", "-c"]).arg(&config).state_dir(&state).run().code(0);
-    dead.stop();
-    let command = || Sersync::new(&["restore", "-c"]).arg(&config).state_dir(&state).arg("name");
-    command().arg("f").run().code(0).stderr_has("asking another target");
-    let only = format!("127.0.0.1:{}", dead.port());
-    command().args(&["f", "--target", &only]).run().code(10);
-}
-
-#[test]
-fn a_target_is_named_as_in_the_configuration_too() {
-    let it = Restoring::simple();
-    it.write("f", "f");
-    it.pass();
-    let out = it.out();
-    it.restore(&["f", "--target", "t", "--to", out.to_str().unwrap()]).code(0);
-    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "f");
-    it.restore(&["f", "--target", "other"]).code(2).stderr_has("`other` is no target of `name`; there are: 127.0.0.1:");
-}
-
-#[test]
-fn what_cannot_be_put_there_is_said_with_what_to_do() {
-    let it = Restoring::simple();
-    let long = "n".repeat(250);
-    it.write(&long, "long");
-    it.write("f", "f");
-    it.pass();
-    it.restore(&[&long]).code(4).stderr_has("the name would be too long; give another place by --to DIR");
-    let out = it.out();
-    it.restore(&[&long, "--to", out.to_str().unwrap()]).code(0);
-    assert_eq!(fs::read_to_string(out.join(&long)).unwrap(), "long");
-    it.write("f", "second");
-    let bucket = it.pass();
-    let journals = it.state().join("journal");
-    let journals = walkdir::WalkDir::new(&journals).into_iter().map(Result::unwrap);
-    let journal = journals.filter(|entry| entry.path().ends_with(&bucket)).last().unwrap();
-    fs::write(journal.path(), "=\0+new").unwrap();
-    it.restore(&["f", "--at", &bucket]).code(0).stderr_has(&format!("the journal of bucket {bucket} is damaged"));
 }
 
 #[test]
@@ -584,21 +440,4 @@ fn what_is_in_no_bucket_is_said_and_a_journal_without_a_word_is_damaged() {
     fs::create_dir(&journal).unwrap();
     let out = out.join("again");
     it.restore(&["x", "--at", &bucket, "--to", out.to_str().unwrap()]).code(0).stderr_has("is damaged");
-}
-
-#[test]
-fn a_target_in_the_history_of_another_is_refused() {
-    let it = Restoring::simple();
-    let history = it.place.dir.path().join("target/history-backup/name");
-    fs::create_dir_all(history.join("2026-11-20/140000/x")).unwrap();
-    it.write("x", "x");
-    let to = history.parent().unwrap().join("name");
-    Sersync::new(&["full-sync", "--from"])
-        .arg(it.place.source())
-        .arg("--to")
-        .arg(&to)
-        .run()
-        .code(4)
-        .stderr_has("history");
-    assert!(history.join("2026-11-20/140000/x").exists());
 }

@@ -12,7 +12,7 @@ use crate::support::is_root;
 /// A change to a tree. Both functions get a directory of their own that exists.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    pub(crate) before: fn(&Path),
+    before: fn(&Path),
     pub(crate) change: fn(&Path),
 }
 
@@ -41,9 +41,20 @@ fn links(root: &Path) {
     symlink("nowhere", root.join("dangling")).unwrap();
 }
 
+/// All of them, each with its state before in a directory of its name.
+pub(crate) fn prepared(root: &Path) -> Vec<Scenario> {
+    let scenarios = all();
+    for scenario in &scenarios {
+        let dir = root.join(scenario.name);
+        fs::create_dir(&dir).unwrap();
+        (scenario.before)(&dir);
+    }
+    scenarios
+}
+
 /// All scenarios.
 #[allow(clippy::too_many_lines, reason = "a table")]
-pub(crate) fn all() -> Vec<Scenario> {
+fn all() -> Vec<Scenario> {
     macro_rules! scenario {
         ($name:ident, $before:expr, $change:expr) => {
             Scenario { name: stringify!($name), before: $before, change: $change }

@@ -1,17 +1,14 @@
 //! The claims of SECURITY.md that no other test shows: each test is named in its table.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use rustix::process::Signal;
 
 use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
-use crate::support::sersync::{Output, Sersync, config};
+use crate::support::sersync::{Output, Sersync};
 use crate::support::{fixture, is_root, skip, wait_for};
 use crate::watch::{LATER, mirror, quick, watch};
 
@@ -100,7 +97,7 @@ fn a_link_in_the_place_of_a_directory_leads_no_pass_and_no_catching_up_anywhere(
 }
 
 /// An `rsync` that runs a script first, and the real one after that, if the script does not end it.
-fn rsync_that(place: &Place, script: &str) -> std::ffi::OsString {
+pub(crate) fn rsync_that(place: &Place, script: &str) -> std::ffi::OsString {
     let path = std::env::var_os("PATH").unwrap();
     let real = std::env::split_paths(&path).map(|dir| dir.join("rsync")).find(|file| file.is_file()).unwrap();
     let bin = place.dir.path().join("bin");
@@ -242,7 +239,7 @@ fn what_another_user_may_have_put_into_the_state_directory_is_refused() {
 
 /// Panics when something would reach a terminal that is no plain text.
 #[track_caller]
-fn assert_plain(output: &Output) {
+pub(crate) fn assert_plain(output: &Output) {
     for text in [&output.stdout, &output.stderr] {
         let bad = text.chars().find(|c| c.is_control() && *c != '\n' || ('\u{202a}'..='\u{202e}').contains(c));
         assert!(bad.is_none(), "{bad:?} in {output:?}");
@@ -284,44 +281,6 @@ fn no_command_prints_what_a_terminal_would_obey() {
     run(&["restore", "name", "directories", "--at", &at, "-vvv", "--to", to.to_str().unwrap()]).code(0);
     run(&["prune-history", "-vv"]);
     run(&["prune-history", "--json"]);
-}
-
-/// A daemon that has only bad answers. It ends with the test process.
-fn hostile_daemon(answer: impl Fn(&mut TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.write_all(b"@RSYNCD: 31.0 sha512 sha256 sha1 md5 md4\n");
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut line = String::new();
-            let _ = reader.read_line(&mut line).and_then(|_| reader.read_line(&mut line));
-            answer(&mut stream);
-            let _ = stream.shutdown(std::net::Shutdown::Write);
-            let _ = reader.read_to_end(&mut Vec::new());
-        }
-    });
-    port
-}
-
-#[test]
-fn what_a_daemon_says_cannot_reach_the_terminal() {
-    let answer = |stream: &mut TcpStream| drop(stream.write_all(b"@ERROR: \x1b]0;title\x07 \xff\xfe \x1b[2J\n"));
-    let (place, port) = (Place::new(), hostile_daemon(answer));
-    fs::write(place.source().join("f"), "").unwrap();
-    let text = format!(
-        "[rsync]\ntimeout = '5s'\n[targets.t]\nmodule = 'mod'\nhosts = ['127.0.0.1:{port}']\n\
-         [sources.name]\npath = '{}'\ntargets = ['t']\n",
-        place.source().display()
-    );
-    let config = config(&place.dir, &text);
-    let commands: [&[&str]; 2] = [&["history", "list", "name"], &["restore", "name", "f", "--at", "now"]];
-    for args in commands {
-        let output = Sersync::new(args).arg("-c").arg(&config).run();
-        assert!(output.code.is_some_and(|code| code != 0), "{output}");
-        assert_plain(&output);
-    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn nothing_is_changed_when_one_of_the_files_cannot_be_written() {
     fs::create_dir(&out).unwrap();
     fs::write(out.join("logrotate.d"), "a file in the place of a directory").unwrap();
     let output = run(&dir, &["--out", out.to_str().unwrap()]).code(1);
-    output.stderr_has("logrotate.d/rsyncd, and no file is changed: ");
+    output.stderr_has("logrotate.d/rsyncd cannot be written, and no file is changed: ");
     let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| name == "logrotate.d" || name == "sersync"), "{names:?}");
     assert_eq!(fs::read_dir(out.join("sersync")).map_or(0, Iterator::count), 0);
@@ -179,7 +179,61 @@ fn directories_that_get_in_each_others_way_are_refused_whatever_leads_there() {
     let module = format!("backup1={root}/real");
     refused(&["--module", &module], &format!("{root}/link/etc"), "passwords, ");
     refused(&["--module", &module, "--log-file", &format!("{root}/link/log")], out.to_str().unwrap(), "log, ");
+    // What is written for the clients, and for logrotate, lies beside the daemon's own files.
+    let etc = out.to_str().unwrap();
+    for (below, why) in [("sersync", "password for clients, "), ("logrotate.d", "rotation of its log, ")] {
+        let module = format!("backup1={root}/etc/{below}");
+        refused(&["--module", &module], etc, why);
+        refused(&["--module", &module, "--diff"], etc, why);
+        run(&dir, &["--module", &format!("backup1=/etc/{below}")]).code(2).stderr_has(why);
+        let (module, there) = (format!("backup1=/opt/x/{below}"), ["--installed-in", "/opt/x"]);
+        refused(&[&["--module", &module], &there[..]].concat(), etc, why);
+    }
     assert!(!out.exists() && fs::read_dir(dir.path().join("real/etc")).unwrap().count() == 0);
+}
+
+/// Reading a pipe would never end, and nobody means to write into a directory.
+#[test]
+fn what_is_no_regular_file_is_refused_instead_of_waited_for() {
+    for name in ["rsyncd.conf", "rsyncd.secrets", "sersync/rsync.passwd", "logrotate.d/rsyncd"] {
+        for pipe in [true, false] {
+            let dir = place();
+            let (out, schedule) = (dir.path().join("etc"), dir.path().join("cron.d"));
+            fs::create_dir_all(out.join(name).parent().unwrap()).unwrap();
+            fs::create_dir(&schedule).unwrap();
+            for path in [out.join(name), schedule.join("sersync")] {
+                if pipe {
+                    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+                } else {
+                    fs::create_dir(&path).unwrap();
+                }
+            }
+            let why =
+                format!("{name} cannot be read: it is no regular file; remove it, or write into another directory");
+            for more in [&[][..], &["--diff"], &["--force"]] {
+                run(&dir, &[&["--out", out.to_str().unwrap()], more].concat()).code(1).stderr_has(&why);
+            }
+            let sersync = Sersync::new(&["gen-schedule", "--cron", "--out"]).arg(&schedule);
+            sersync.arg("-c").arg(dir.path().join("sersync.toml")).run().code(1).stderr_has("it is no regular file");
+        }
+    }
+}
+
+#[test]
+fn another_password_from_the_environment_is_called_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let etc = dir.path().join("etc");
+    let run = |password: &str, more: &[&str]| {
+        let sersync = Sersync::new(&["gen-rsyncd-conf", "--from-env", "--out"]).arg(&etc).args(more);
+        sersync.env("RSYNCD_PATH", dir.path().join("data")).env("RSYNCD_PASSWD", password).run()
+    };
+    run("one-password-that-is-long", &[]).code(0);
+    run("one-password-that-is-long", &[]).code(0);
+    let refused = run("another-password-that-is-long", &[]).code(4);
+    let refused = refused.stderr_has("the password that is given for `rsync` is not the one in ");
+    assert!(!refused.stderr.contains("somebody else") && !refused.stderr.contains("that-is-long"), "{refused}");
+    run("another-password-that-is-long", &["--force"]).code(0);
+    assert_eq!(read(&etc.join("sersync/rsync.passwd")), "another-password-that-is-long\n");
 }
 
 #[test]
@@ -210,4 +264,20 @@ fn the_longest_password_is_that_of_rsync() {
     config(&dir, &read(&dir.path().join("sersync.toml")).replace("/etc/sersync/rsync.passwd", own.to_str().unwrap()));
     let out = dir.path().join("etc");
     run(&dir, &["--out", out.to_str().unwrap(), "backup1"]).code(4).stderr_has("is longer than 511 bytes");
+}
+
+#[test]
+fn who_may_not_write_is_told_to_be_root() {
+    if !is_root() {
+        skip("whoever makes the directories may write to them");
+        return;
+    }
+    let dir = place();
+    let out = dir.path().join("etc");
+    fs::create_dir(&out).unwrap();
+    for command in [&["gen-rsyncd-conf"][..], &["gen-schedule", "--cron"]] {
+        let sersync = Sersync::as_nobody(&dir, command).arg("-c").arg(dir.path().join("sersync.toml")).arg("--out");
+        sersync.arg(&out).run().code(1).stderr_has("Permission denied").stderr_has("; run it as root");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+    }
 }

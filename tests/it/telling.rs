@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -9,7 +10,7 @@ use crate::full_sync::Place;
 use crate::hooks::runs;
 use crate::support::daemon::Rsyncd;
 use crate::support::sersync::Sersync;
-use crate::support::{SOON, wait_for};
+use crate::support::{SOON, let_pass, wait_for};
 use crate::watch::{LATER, quick, watch};
 
 struct Stand {
@@ -115,7 +116,7 @@ fn a_watch_tells_that_it_fails_that_it_works_again_and_from_time_to_time_that_it
     wait_for("the failure", LATER, || it.counts()[0] == 1);
     assert!(it.told("on-failure")[0].contains("SERSYNC_COMMAND=watch"));
     let beats = it.counts()[2];
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let_pass(Duration::from_secs(2));
     assert!(it.counts()[2] <= beats + 1, "what fails has no heartbeat");
     // Who takes over from a watch that was killed knows what was told.
     running.kill();

@@ -4,39 +4,76 @@
 . "$(dirname -- "$0")/lib.sh"
 
 dir=packaging/container
+# In a checkout of its own, since the README has files made there. What is not committed yet is tested as well.
+checkout=$tmp/checkout
+mkdir -p "$checkout/target/package"
+git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c 2>/dev/null | tar -C "$checkout" -x
+cp "$packages"/*.deb "$checkout/target/package/"
+# The packages are there already, and built once only. The base comes from nowhere but Debian's package mirror. `docker compose`
+# is a program of its own in Debian 12, and a terminal is only there where somebody sits.
+mkdir "$tmp/bin"
+cat >"$tmp/bin/make" <<'END'
+#!/bin/sh
+[ "$*" = package ]
+END
+cat >"$tmp/bin/docker" <<END
+#!/bin/sh
+docker=$(command -v docker)
+label=sersync-test-$$
+END
+cat >>"$tmp/bin/docker" <<'END'
+what=$1
+shift
+case "$what ${1-}" in
+build*) exec env DOCKER_BUILDKIT=0 "$docker" build --build-arg "BASE=$BASE" --label "$label" "$@" ;;
+"compose exec")
+    shift
+    exec docker-compose exec -T "$@"
+    ;;
+compose*) exec docker-compose "$@" ;;
+esac
+exec "$docker" "$what" "$@"
+END
+chmod 755 "$tmp/bin/make" "$tmp/bin/docker"
 project=sersync-test-$$
+export COMPOSE_PROJECT_NAME="$project" SCHEDULE_INTERVAL=1
 compose() {
-    docker-compose -p $project -f $dir/compose.yaml "$@"
+    docker-compose -f "$checkout/$dir/compose.yaml" "$@"
 }
+# An image that somebody has under the name in the README gets it back.
+before=$(docker images -q sersync:latest)
 # The image goes by its label, since a build may have been interrupted, and what compose has made by the name of its project.
 # Volumes and images are free when the containers that use them are gone.
 down() {
     remove_containers
     compose down -v >/dev/null 2>&1 || :
     images=$(docker images -q --filter "label=$project")
+    # shellcheck disable=SC2086 # Ids, a word each.
+    [ -z "$images" ] || docker rmi $images >/dev/null || :
+    images=
+    [ -z "$before" ] || docker tag "$before" sersync:latest || :
     clean_up
 }
 trap down EXIT
 
-DOCKER_BUILDKIT=0 docker build -q --build-arg "BASE=$BASE" --label $project --iidfile "$tmp/image" -f $dir/Containerfile . \
-    >"$tmp/build" 2>&1 || fail "docker build: $(cat "$tmp/build")"
-image=$(cat "$tmp/image")
-say "ok: the image is built"
-
-mkdir "$tmp/data"
-(umask 077 && head -c 15 /dev/urandom | base64 >"$tmp/password")
-password=$(cat "$tmp/password")
+# documented MARK DIRECTORY
+documented() {
+    blocks_of "$1" >"$tmp/commands"
+    [ -s "$tmp/commands" ] || fail "the README has no commands for $1"
+    (cd "$checkout/$2" && PATH=$tmp/bin:$PATH sh -eu "$tmp/commands")
+}
+check "what the README says for containers works" documented containers .
+image=$(docker images -q sersync:latest)
+export SERSYNC_IMAGE="$image"
+tmp_data=$checkout/$dir/data
+password=$(cat "$checkout/$dir/rsync.passwd")
 # write NAME TEXT: a file of the source that only its owner, somebody else than root, may read.
 write() {
-    echo "$2" >"$tmp/data/$1"
-    chown 1234:1234 "$tmp/data/$1"
-    chmod 600 "$tmp/data/$1"
+    echo "$2" >"$tmp_data/$1"
+    chown 1234:1234 "$tmp_data/$1"
+    chmod 600 "$tmp_data/$1"
 }
-
-export SERSYNC_IMAGE="$image" SERSYNC_DATA="$tmp/data" SERSYNC_PASSWORD="$tmp/password" SCHEDULE_INTERVAL=1
-export SERSYNC_CONF="$PWD/$dir/sersync.toml"
 write first first
-compose up -d >"$tmp/up" 2>&1 || fail "compose up: $(cat "$tmp/up")"
 id_of() {
     compose ps -q "$1"
 }
@@ -48,6 +85,8 @@ on_both() {
     holds "$first" "/data/data/$1" "$2" && holds "$second" "/data/data/$1" "$2"
 }
 wait_until "what is there is on both servers" on_both first first
+check "as is what the README writes" on_both hello hello
+wait_until "and status says so" documented containers-status $dir
 [ "$(on "$first" stat -c '%u %a' /data/data/first)" = "1234 600" ] || fail "owner and mode are not kept"
 write live live
 wait_until "a file that is written on the source is on both servers" on_both live live
@@ -95,6 +134,11 @@ check "the log can be read" grep -q 'rsync allowed access' "$tmp/logs"
 not grep -qF "$password" "$tmp/environments" "$tmp/logs" || fail "the password is in an environment or in a log"
 say "ok: the password is in no environment and in no log"
 
+# A password file is mounted as it is on the host: anybody's, and everybody can read it.
+cp "$checkout/$dir/rsync.passwd" "$tmp/password"
+chown 1234:1234 "$tmp/password"
+chmod 644 "$tmp/password"
+
 # The old container's interface: RSYNCD_... for the server, sersync.conf and the password at their old places for the source.
 new_network
 run --network "$network" --network-alias oldserver -v /data -e RUN_MODE=rsyncd -e RSYNCD_USER=rsync \
@@ -113,17 +157,55 @@ rsync_timeout=180
 extra_rsync_args="-v --partial --append-verify --ignore-missing-args"
 keep_history_backup_days=7
 END
-run --network "$network" -v "$tmp/data:/data/file" -v "$tmp/password:/etc/rsync.passwd" \
+run --network "$network" -v "$tmp_data:/data/file" -v "$tmp/password:/etc/rsync.passwd" \
     -v "$tmp/sersync.conf:/usr/local/sersync/etc/sersync.conf" "$image"
 wait_until "the old interface mirrors" holds "$server" /data/file-backup/first first
 write old old
 wait_until "and goes on" holds "$server" /data/file-backup/old old
 wait_until "its health check is content" on "$container" /usr/local/bin/sersync-entrypoint health
+check "sersync finds what the old configuration came to" on "$container" sersync status
+on "$container" sersync config show >"$tmp/shown" || fail "the configuration is not shown"
+grep -q 'path = "/data/file"' "$tmp/shown" || fail "another configuration is shown: $(cat "$tmp/shown")"
+[ "$(stat -c '%u %a' "$tmp/password")" = "1234 644" ] || fail "the mounted password file was changed"
+private_copies() {
+    on "$1" find /run -name "$2" -type f >"$tmp/copies"
+    [ -s "$tmp/copies" ] || fail "there is no copy of $2"
+    while read -r copy; do
+        [ "$(on "$1" stat -c '%u %a' "$copy")" = "0 600" ] || fail "others can read $copy"
+    done <"$tmp/copies"
+    [ -z "$(on "$1" find /run/sersync-copies -perm /077)" ] || fail "others can look into /run/sersync-copies"
+    say "ok: $2 is used by a private copy"
+}
+private_copies "$container" rsync.passwd
+
+# A mounted rsyncd.conf counts, with another port and address, and with a file of passwords that is not root's.
+printf 'port = 8873\naddress = 127.0.0.2\n[files]\n    path = /data\n    uid = root\n    gid = root\n' >"$tmp/rsyncd.conf"
+printf '    read only = no\n    auth users = rsync\n    secrets file = /etc/rsyncd.secrets\n' >>"$tmp/rsyncd.conf"
+printf 'rsync:%s\n' "$password" >"$tmp/secrets"
+chown 1234:1234 "$tmp/secrets"
+chmod 644 "$tmp/secrets"
+run -v /data -e RUN_MODE=rsyncd --tmpfs /run -v "$tmp/rsyncd.conf:/etc/rsyncd.conf:ro" \
+    -v "$tmp/secrets:/etc/rsyncd.secrets:ro" -v "$tmp/password:/etc/rsync.passwd:ro" "$image"
+wait_until "the health check asks where the daemon listens" on "$container" /usr/local/bin/sersync-entrypoint health
+private_copies "$container" rsyncd.secrets
+check "the daemon takes the password" on "$container" sh -c "cd /tmp && echo one >one && cp /etc/rsync.passwd own && chmod 600 own &&
+    rsync --password-file=own one rsync://rsync@127.0.0.2:8873/files/"
+
+# A new configuration with such a password, read-only as in compose.
+cp $dir/sersync.toml "$tmp/own.toml"
+sed -i 's/"backup1", "backup2"/"oldserver"/; s/module = "backup"/module = "filebackup"/' "$tmp/own.toml"
+run --network "$network" --read-only --tmpfs /run --tmpfs /tmp --cap-drop ALL --cap-add DAC_READ_SEARCH \
+    -v "$tmp_data:/data:ro" -v "$tmp/own.toml:/etc/sersync/sersync.toml:ro" \
+    -v "$tmp/password:/etc/sersync/rsync.passwd:ro" "$image"
+wait_until "a password file of anybody is no hindrance" holds "$server" /data/data/old old
+private_copies "$container" rsync.passwd
+wait_until "sersync finds the configuration that names the copy" on "$container" sersync status
 
 # As somebody else than root, it mirrors what that user can read.
 mkdir "$tmp/own"
 echo own >"$tmp/own/file"
 cp "$tmp/password" "$tmp/own-password"
+chmod 600 "$tmp/own-password"
 chown -R 1000:1000 "$tmp/own" "$tmp/own-password"
 chmod 755 "$tmp"
 run --network "$network" --user 1000:1000 --read-only --tmpfs /tmp --tmpfs /state:uid=1000,mode=700 --cap-drop ALL \
@@ -146,7 +228,7 @@ python3 "$tmp/example.py" $dir/kubernetes.yaml "$tmp"
 [ "$(sort "$tmp/kinds" | tr '\n' ' ')" = "ConfigMap CronJob CronJob DaemonSet Job " ] || fail "kubernetes.yaml: $(cat "$tmp/kinds")"
 dpkg-deb -x "$(echo "$packages"/*.deb)" "$tmp/deb"
 for name in node.toml shared.toml; do
-    sed -i "s|/etc/sersync/secret/rsync.passwd|$tmp/password|; s/@NODE@/node-1.example.org/" "$tmp/$name"
+    sed -i "s|/etc/sersync/secret/rsync.passwd|$checkout/$dir/rsync.passwd|; s/@NODE@/node-1.example.org/" "$tmp/$name"
     check "the example for Kubernetes is valid: $name" "$tmp/deb/usr/bin/sersync" -c "$tmp/$name" config check
 done
 

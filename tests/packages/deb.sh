@@ -4,11 +4,7 @@
 # shellcheck source=tests/packages/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
-new_network
-boot server -v /srv
-server=$container
-boot client
-client=$container
+new_hosts
 
 state_of() {
     on "$client" systemctl show -p "$2" --value "$1"
@@ -22,9 +18,12 @@ is() {
 for one in "$server" "$client"; do
     docker cp "$packages"/*.deb "$one:/root/" >/dev/null
     echo 'APT::Get::Assume-Yes "true";' | put "$one" /etc/apt/apt.conf.d/yes
-    as_documented "$one" deb-both
+    as_documented "$one" deb
+    as_documented "$one" both
 done
-[ "$(on "$client" stat -c %a /etc/sersync)" = 750 ] || fail "others can look into /etc/sersync"
+for dir in /etc/sersync /var/log/sersync; do
+    [ "$(on "$client" stat -c '%a %U' $dir)" = "750 root" ] || fail "others can look into $dir"
+done
 for unit in sersync-watch.service sersync-prune-history.timer; do
     [ "$(on "$client" systemctl is-enabled $unit)" = disabled ] || fail "$unit is enabled by the installation"
     is $unit ActiveState inactive || fail "$unit is started by the installation"
@@ -51,7 +50,7 @@ ExecStart=
 ExecStart=/usr/bin/sersync watch -v
 END
 on "$client" systemctl daemon-reload
-as_documented "$client" deb-client
+as_documented "$client" client
 for unit in sersync-watch.service sersync-full-sync@files.timer sersync-verify@files.timer sersync-prune-history.timer; do
     is $unit ActiveState active || fail "$unit is not active"
 done
@@ -62,6 +61,10 @@ put "$client" /data/files/live <<END
 live
 END
 wait_until "a change is mirrored" holds "$server" $mirror/live live
+add_source() {
+    printf '[sources.%s]\npath = "%s"\ntargets = ["backup"]\n' "$1" "$2" | put "$client" /root/source.toml
+    on "$client" sh -c 'cat /root/source.toml >>/etc/sersync/sersync.toml'
+}
 log_has() {
     on "$client" journalctl -q -o cat "$@" | grep -q .
 }
@@ -139,6 +142,31 @@ say "ok: full-sync has mirrored, verify has found no difference, prune-history h
 check "sersync-watch@files.service starts when it is enabled" on "$client" systemctl enable -q --now sersync-watch@files
 is sersync-watch@files ActiveState active || fail "sersync-watch@files does not run"
 
+# The unit for all sources beside one for a source: neither stops the other, and each mirror is that of one of them.
+put "$client" /data/other/first <<END
+other
+END
+add_source other /data/other
+check "the unit for all sources starts beside it" on "$client" systemctl enable -q --now sersync-watch
+wait_until "the other source is mirrored" holds "$server" /srv/backup/other/first other
+is sersync-watch@files ActiveState active || fail "sersync-watch@files was stopped"
+[ "$(state_of sersync-watch@files NRestarts) $(state_of sersync-watch NRestarts)" = "0 0" ] || fail "they fight"
+put "$client" /data/files/both <<END
+both
+END
+wait_until "and what the instance mirrors still is" holds "$server" $mirror/both both
+not on "$client" systemctl restart sersync-watch@files 2>"$tmp/refused" || fail "an instance starts although all is mirrored"
+grep -q 'Assertion failed on job for sersync-watch@files' "$tmp/refused" || fail "systemctl says $(cat "$tmp/refused")"
+is sersync-watch@files ActiveState inactive || fail "sersync-watch@files is $(state_of sersync-watch@files ActiveState)"
+is sersync-watch ActiveState active || fail "sersync-watch was stopped"
+say "ok: while that is enabled, no instance starts, and systemctl says so"
+put "$client" /data/files/alone <<END
+alone
+END
+wait_until "the one for all sources takes over" holds "$server" $mirror/alone alone
+on "$client" systemctl disable -q --now sersync-watch
+check "where it is disabled, the instance starts again" on "$client" systemctl start sersync-watch@files
+
 # A local target needs what the example grants, and keeps owners and modes with it.
 on "$client" systemctl disable -q --now sersync-watch@files
 put "$client" /data/local/program <<END
@@ -161,12 +189,50 @@ on "$client" systemctl daemon-reload
 check "a unit with the example writes to a local target" on "$client" systemctl start sersync-full-sync@local
 [ "$(on "$client" stat -c '%u:%g %a' /mnt/usb/backup1/local/program)" = "1234:4321 6750" ] || fail "owner and mode are not kept"
 
-# The sandbox does not make a mount point of a directory that is none, which a guard would miss elsewhere.
+# What the sandbox hides is told from what is not there, and what to do about it helps.
+# sandbox_hides SOURCE DIR SETTING: a unit cannot mirror what is in that directory, and says which setting of it is why.
+sandbox_hides() {
+    not on "$client" systemctl start "sersync-full-sync@$1" 2>/dev/null || fail "a unit sees $2"
+    log_has -u "sersync-full-sync@$1" -g "the sandbox of the unit hides what is in $2: .*$3" ||
+        fail "it is not said why: $(on "$client" journalctl -o cat -u "sersync-full-sync@$1")"
+    say "ok: it is said that the sandbox hides $2"
+}
+# sandbox_has SETTING
+sandbox_has() {
+    printf '[Service]\n%s\n' "$1" | put "$client" /etc/systemd/system/sersync-full-sync@.service.d/tmp.conf
+    on "$client" systemctl daemon-reload
+}
+echo hidden | put "$client" /tmp/scratch/file
+add_source scratch /tmp/scratch
+sandbox_hides scratch /tmp PrivateTmp=no
+sandbox_has PrivateTmp=no
+check "a unit of which /tmp is not hidden mirrors it" on "$client" systemctl start sersync-full-sync@scratch
+sandbox_has ProtectHome=yes
 echo one | put "$client" /home/one
-printf '[sources.home]\npath = "/home"\ntargets = ["backup"]\n' | put "$client" /root/home.toml
-on "$client" sh -c 'cat /root/home.toml >>/etc/sersync/sersync.toml'
+add_source home /home
+sandbox_hides home /home ProtectHome=read-only
+on "$client" rm /etc/systemd/system/sersync-full-sync@.service.d/tmp.conf
+on "$client" systemctl daemon-reload
+
+# The sandbox does not make a mount point of a directory that is none, which a guard would miss elsewhere.
 check "a unit mirrors /home" on "$client" systemctl start sersync-full-sync@home
 check "and so does a shell after it" on "$client" sersync full-sync home
+
+# Without systemd: the lines of the crontab, by a shell as cron starts it. With a log file they fill /var/log/sersync, for which
+# logrotate has a snippet.
+as_documented "$client" deb-cron
+on "$client" sed -n 's/^[^#].* root //p' /etc/cron.d/sersync | sed 's/\\%/%/; s/--for 5m/--for 1s/' >"$tmp/jobs"
+[ "$(wc -l <"$tmp/jobs")" -eq 4 ] || fail "the crontab has other lines: $(cat "$tmp/jobs")"
+while read -r job; do
+    said=$(on "$client" env - PATH=/usr/bin:/bin HOME=/root LOGNAME=root SHELL=/bin/sh /bin/sh -c \
+        "$job --log-file /var/log/sersync/cron.log" 2>&1 </dev/null) || fail "$job: $said"
+    [ -z "$said" ] || fail "$job says: $said"
+done <"$tmp/jobs"
+say "ok: what the crontab starts is silent"
+[ "$(on "$client" stat -c '%a %U' /var/log/sersync/cron.log)" = "640 root" ] || fail "there is no log, or others can read it"
+check "logrotate has a snippet for it" on "$client" grep -qF "/var/log/sersync/*.log {" /etc/logrotate.d/sersync
+on "$client" sh -c 'echo mine >/var/log/sersync/other.txt; cp /var/log/sersync/cron.log /var/log/sersync/cron.log.1'
+on "$client" rm /etc/cron.d/sersync
 
 # From the bash sersync, by what the README says: its service runs, and its configuration is where it was.
 on "$client" systemctl disable -q --now sersync-full-sync@files.timer sersync-verify@files.timer
@@ -191,6 +257,15 @@ wait_until "what was imported mirrors" holds "$server" /srv/backup/file-backup/f
 is sersync ActiveState inactive || fail "the bash sersync still runs"
 is sersync-watch ActiveState active || fail "sersync-watch does not run"
 
+# Whoever has only the package goes through the tour of the README, as somebody else than root. Where a limit of this host calls
+# for something, check-kernel says so by 3.
+on "$client" useradd -m -s /bin/sh newcomer
+tour() {
+    blocks_of try | sed 's/^sersync check-kernel$/& || [ $? -eq 3 ]/' >"$tmp/tour"
+    on -i -u newcomer -e HOME=/home/newcomer -w /home/newcomer "$client" sh -eu <"$tmp/tour"
+}
+check "the tour of the README works with nothing but the package" tour
+
 # Removal stops everything; a purge removes what sersync remembered, and no data.
 check "it is removed" on "$client" dpkg -r sersync
 for unit in sersync-watch.service sersync-full-sync@file-backup.timer sersync-prune-history.timer; do
@@ -204,6 +279,8 @@ for path in /var/lib/sersync /etc/sersync/sersync.toml.example /etc/logrotate.d/
     /etc/systemd/system/multi-user.target.wants/sersync-watch.service; do
     not on "$client" test -e $path -o -L $path || fail "$path is left after a purge"
 done
+[ "$(on "$client" ls /var/log/sersync)" = other.txt ] || fail "of logs, a purge leaves: $(on "$client" ls /var/log/sersync)"
+say "ok: the logs go, and what is none stays"
 check "the source stays" holds "$client" /data/files/first second
 check "the mirror stays" holds "$server" $mirror/first second
 check "the configuration and the password stay" \

@@ -29,6 +29,18 @@ case $(ldd "$root/usr/bin/sersync") in
 *"not found"*) fail "a library is missing" ;;
 esac
 
+# Where Rust's target for musl is installed, there is a static program as well; elsewhere `make package` says that there is none.
+musl=$(rustc --print target-libdir --target x86_64-unknown-linux-musl 2>/dev/null || :)
+if [ -d "$musl" ]; then
+    mkdir "$tmp/static"
+    tar -C "$tmp/static" -xzf "$(echo "$packages"/*-musl.tar.gz)"
+    check "the static program runs" "$tmp/static/usr/local/bin/sersync" --version
+    not ldd "$tmp/static/usr/local/bin/sersync" >/dev/null 2>&1 || fail "the static program needs libraries"
+else
+    not test -e "$(echo "$packages"/*-musl.tar.gz)" || fail "there is a tarball of something else"
+    say "skipped: no static program, since Rust's target for musl is not installed"
+fi
+
 # Each shell loads its completion from where the package has it, and then knows the commands.
 cat >"$tmp/complete.bash" <<'END'
 source "$1/bash-completion/completions/sersync" && complete -p sersync >/dev/null

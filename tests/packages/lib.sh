@@ -91,7 +91,7 @@ run() {
     containers="$containers $container"
 }
 
-# boot HOSTNAME ARGUMENTS...: starts one with systemd as its first process. That needs SYS_ADMIN, for the sandboxes of
+# boot HOSTNAME ARGUMENTS...: starts one, of the image in BOOTED if that is set, with systemd as its first process. That needs SYS_ADMIN, for the sandboxes of
 # units, and a control group of its own; DAC_READ_SEARCH lets sersync use fanotify.
 boot() {
     name=$1
@@ -102,8 +102,17 @@ boot() {
         set -- -v /sys/fs/cgroup:/sys/fs/cgroup:ro "$@"
     fi
     run --hostname "$name" --network "$network" --network-alias "$name" --cap-add SYS_ADMIN \
-        --cap-add DAC_READ_SEARCH --tmpfs /run --tmpfs /tmp -v /data "$@" "$BASE" /sbin/init
+        --cap-add DAC_READ_SEARCH --tmpfs /run --tmpfs /tmp -v /data "$@" "${BOOTED:-$BASE}" /sbin/init
     wait_until "$name has booted" booted "$container"
+}
+
+# new_hosts: a backup server and its client, each with systemd; their ids are in $server and $client.
+new_hosts() {
+    new_network
+    boot server -v /srv
+    server=$container
+    boot client
+    client=$container
 }
 
 booted() {
@@ -123,13 +132,30 @@ put() {
     docker exec -i "$1" sh -c 'mkdir -p "$(dirname "$1")" && umask 077 && cat >"$1"' put "$2"
 }
 
-# as_documented CONTAINER MARK: runs the blocks of the README that have this mark, as they stand there.
+# blocks_of MARK: the blocks of the README that have this mark, as they stand there.
+blocks_of() {
+    awk -v begin="\`\`\`sh $1" '$0 == begin { inside = 1; next } /^```/ { inside = 0 } inside' README.md
+}
+
+# as_documented CONTAINER MARK: runs them as root of the container.
 as_documented() {
-    awk -v begin="\`\`\`sh $2" '$0 == begin { inside = 1; next } /^```/ { inside = 0 } inside' README.md >"$tmp/commands"
+    blocks_of "$2" >"$tmp/commands"
     [ -s "$tmp/commands" ] || fail "the README has no commands for $2"
     docker exec -i -w /root -e DEBIAN_FRONTEND=noninteractive "$1" sh -eu <"$tmp/commands" >"$tmp/output" 2>&1 ||
         fail "what the README says for $2: $(cat "$tmp/output")"
     say "ok: what the README says for $2 works"
+}
+
+# mirrors_as_documented MARK: sets up the server by the blocks of the README with this mark, then the client, which mirrors.
+mirrors_as_documented() {
+    as_documented "$server" "$1"
+    # What scp does.
+    on "$server" cat /etc/sersync/rsync.passwd | put "$client" /etc/sersync/rsync.passwd
+    echo first | put "$client" /data/files/first
+    as_documented "$client" client
+    wait_until "what is there is mirrored" holds "$server" /srv/backup/files/first first
+    echo live | put "$client" /data/files/live
+    wait_until "a change is mirrored" holds "$server" /srv/backup/files/live live
 }
 
 # holds CONTAINER FILE TEXT

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The RPM, installed, upgraded and removed by rpm in a root of its own. A stand-in for systemctl notes what it is told.
+# The RPM, installed, upgraded and removed by rpm in a root of its own. A stand-in for systemctl notes what it is told. Then two
+# hosts with systemd that have it, set up by what the README says.
 # shellcheck source=tests/packages/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
@@ -32,10 +33,20 @@ next=$(echo "$tmp"/next/*.rpm)
 check "it is installed" in_root -i "$first"
 check "every file is as it was packaged" in_root -V sersync
 check "the program runs" chroot "$root" sersync --version
-[ "$(stat -c '%a %u' "$root/etc/sersync")" = "750 0" ] || fail "others can look into /etc/sersync"
+for dir in /etc/sersync /var/log/sersync; do
+    [ "$(stat -c '%a %u' "$root$dir")" = "750 0" ] || fail "others can look into $dir"
+done
+# Every directory that is its own belongs to it: none is left when it goes.
+rpm --root "$root" --dbpath /var/lib/rpm -ql sersync >"$tmp/owned"
+sed -n 's|\(.*/sersync\(/.*\)\{0,1\}\)/[^/]*$|\1|p' "$tmp/owned" | sort -u >"$tmp/directories"
+while read -r dir; do
+    grep -qxF "$dir" "$tmp/owned" || fail "$dir belongs to nobody"
+done <"$tmp/directories"
+say "ok: its directories belong to it"
 [ "$(cat "$told")" = daemon-reload ] || fail "an installation tells systemd: $(cat "$told")"
 say "ok: nothing is enabled or started"
 
+echo 'said' >"$root/var/log/sersync/watch.log"
 echo 'mine = true' >"$root/etc/sersync/sersync.toml"
 echo '# edited' >>"$root/etc/sersync/sersync.toml.example"
 mkdir -p "$root/var/lib/sersync/locks"
@@ -53,10 +64,37 @@ say "ok: what runs is restarted, what was edited stays"
 : >"$told"
 check "it is removed" in_root -e sersync
 grep -q '^stop .*sersync-watch.service' "$told" || fail "removal does not stop what runs: $(cat "$told")"
-for path in "$root/usr/bin/sersync" "$wants/sersync-watch@one.service"; do
+for path in "$root/usr/bin/sersync" "$wants/sersync-watch@one.service" "$root/usr/share/doc/sersync" \
+    "$root/usr/share/licenses/sersync"; do
     not test -e "$path" -o -L "$path" || fail "$path is left"
 done
-for path in "$root/etc/sersync/sersync.toml" "$root/var/lib/sersync/locks"; do
+for path in "$root/etc/sersync/sersync.toml" "$root/var/lib/sersync/locks" "$root/var/log/sersync/watch.log"; do
     [ -e "$path" ] || fail "$path is gone, which is not the package's"
 done
 say "ok: what runs is stopped, the configuration and the state stay"
+
+# On a host of the test the same is installed in the same way, with the unit that Fedora's package rsync-daemon has. dnf would
+# do no more with the file than rpm does here.
+host=$tmp/host
+mkdir "$host"
+tar -C "$host" -xf target/debian-base.tar
+rm -f "$host"/lib/systemd/system/rsync.service "$host"/usr/lib/systemd/system/rsync.service
+cat >"$host/usr/lib/systemd/system/rsyncd.service" <<'END'
+[Unit]
+Description=fast remote file copy program daemon
+ConditionPathExists=/etc/rsyncd.conf
+[Service]
+ExecStart=/usr/bin/rsync --daemon --no-detach
+[Install]
+WantedBy=multi-user.target
+END
+check "it is installed on a host" rpm --root "$host" --dbpath /var/lib/rpm --nodeps -i "$first"
+BOOTED=sersync-test-rpm:$$
+tar -C "$host" -c . | docker import --change 'CMD ["/bin/sh"]' - $BOOTED >/dev/null
+images=$BOOTED
+rm -rf "$host"
+new_hosts
+for one in "$server" "$client"; do
+    as_documented "$one" both
+done
+mirrors_as_documented rpm-server

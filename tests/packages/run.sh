@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname -- "$0")/../.."
 
 here=tests/packages
-[ $# -gt 0 ] || set -- files rpm deb containers
+[ $# -gt 0 ] || set -- files source rpm deb containers
 
 if [ "$(id -u)" -ne 0 ] || ! docker version >/dev/null 2>&1; then
     echo "SKIPPED: the tests of the packages need root and a docker daemon" >&2

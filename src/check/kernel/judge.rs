@@ -4,22 +4,17 @@ use super::boot::{OURS, Setting, Turn};
 use super::host::Host;
 use super::need::Need;
 use super::sysctl::Wanted;
-use crate::config::settings::{Jobs, Settings};
+use crate::config::settings::{Backend, Jobs, Settings};
 use crate::exit::Exit;
+use crate::kernel_limits::{self, Demand};
 use crate::report::findings::{Finding, Grade};
 use crate::report::text::{self, bytes, count};
 use crate::rsync::probe::MOST;
 
 /// What a watch costs: its own structure, and the inode that it keeps in memory (1,128 bytes with ext4).
 const WATCH: u64 = 1300;
-/// What others on the same host may need of instances: desktops and service managers.
-const OTHERS: u64 = 64;
-/// The fewest events that a queue should hold, which is the kernel's own value.
-const FEWEST_EVENTS: u64 = 16_384;
 /// The name of the check of what will be at the next start.
 pub const AT_START: &str = "next start";
-/// More need not wait in a queue: when it overflows, what was lost is found by comparing.
-const MOST_EVENTS: u64 = 1 << 20;
 /// Files that a process has open beside those for sources and mirrors.
 const FILES: u64 = 64;
 /// For each source, and for each rsync: its pipes and the like.
@@ -27,14 +22,13 @@ const FILES_EACH: u64 = 8;
 
 /// Adds a finding for each limit, and returns those that should be higher.
 pub(super) fn limits(settings: &Settings, needs: &[Need], host: &Host, findings: &mut Vec<Finding>) -> Vec<Wanted> {
-    let by = |fanotify: bool| needs.iter().filter(move |need| need.choice.fanotify == fanotify);
-    let watches: u64 = by(false).map(Need::directories).sum();
+    let by = |backend: Backend| needs.iter().filter(move |need| need.choice.backend == backend);
+    let watches: u64 = by(Backend::Inotify).map(Need::directories).sum();
     let directories: u64 = needs.iter().map(Need::directories).sum();
-    let (inotify, fanotify) = (by(false).count() as u64, by(true).count() as u64);
-    let queue = (directories / 4).clamp(FEWEST_EVENTS, MOST_EVENTS).next_power_of_two();
+    let (inotify, fanotify) = (by(Backend::Inotify).count() as u64, by(Backend::Fanotify).count() as u64);
     let mut wanted = Vec::new();
-    let mut look = |key: &'static str, necessary: u64, good: u64, better: u64, what: &str| {
-        let (now, demand) = (host.limit(key), Demand { necessary, good, better });
+    let mut look = |key: &'static str, demand: Demand, what: &str| {
+        let now = host.limit(key);
         let (finding, want) = limit(key, now, demand, what);
         findings.push(finding);
         let ours = want.as_ref().map(|want| want.value).or_else(|| host.boot.ours(key));
@@ -44,32 +38,20 @@ pub(super) fn limits(settings: &Settings, needs: &[Need], host: &Host, findings:
         wanted.extend(want.or(raise));
     };
     if inotify > 0 {
-        let good = watches + watches / 4 + 1024;
-        let better = (watches * 2).max(65_536).next_power_of_two();
-        look("fs.inotify.max_user_watches", watches, good, better, "one for each directory");
-        let better = (inotify + 2 * OTHERS).next_power_of_two();
-        look("fs.inotify.max_user_instances", inotify, inotify + OTHERS, better, "one for each source");
-        look("fs.inotify.max_queued_events", 0, queue, queue, "for bursts of changes");
+        look(kernel_limits::WATCHES, kernel_limits::watches(watches), "one for each directory");
+        look(kernel_limits::INSTANCES, kernel_limits::one_each(inotify), "one for each source");
+        look(kernel_limits::INOTIFY_QUEUE, kernel_limits::queue(directories), "for bursts of changes");
     }
     if fanotify > 0 {
-        let better = (fanotify + 2 * OTHERS).next_power_of_two();
-        look("fs.fanotify.max_user_groups", fanotify, fanotify + OTHERS, better, "one for each source");
-        look("fs.fanotify.max_user_marks", fanotify, fanotify + OTHERS, better, "one for each file system");
-        look("fs.fanotify.max_queued_events", 0, queue, queue, "for bursts of changes");
+        look(kernel_limits::GROUPS, kernel_limits::one_each(fanotify), "one for each source");
+        look(kernel_limits::MARKS, kernel_limits::one_each(fanotify), "one for each file system");
+        look(kernel_limits::FANOTIFY_QUEUE, kernel_limits::queue(directories), "for bursts of changes");
     }
     findings.push(open_files(settings, needs.len() as u64, host));
     if inotify > 0 {
         findings.push(memory(watches, host));
     }
     wanted
-}
-
-/// How much of something is needed: to work at all, to work well, and what it is raised to when it is too little.
-#[derive(Debug, Clone, Copy)]
-struct Demand {
-    necessary: u64,
-    good: u64,
-    better: u64,
 }
 
 fn limit(key: &'static str, now: Option<u64>, demand: Demand, what: &str) -> (Finding, Option<Wanted>) {
@@ -85,7 +67,6 @@ fn limit(key: &'static str, now: Option<u64>, demand: Demand, what: &str) -> (Fi
     if now >= good {
         return (Finding::ok(key, found), None);
     }
-    let better = better.max(good);
     let grade = if now < necessary { Grade::Bad(Exit::Failed) } else { Grade::Warning };
     let remedy = format!("sersync check-kernel --fix, or until the next start: sysctl -w {key}={better}");
     let found = if now < necessary { found } else { format!("{now}; {good} would be good, {what}") };
@@ -113,7 +94,7 @@ fn at_next_start(
         let remedy = format!("take line {line} out of {file}, or write {key} = {aim} there: it is read after {OURS}");
         return (Some(Finding::with_remedy(AT_START, grade, found, remedy)), None);
     }
-    let raise = Wanted { key, value: demand.better.max(demand.good) };
+    let raise = Wanted { key, value: demand.better };
     (Some(Finding::with_remedy(AT_START, grade, found, "sersync check-kernel --fix")), Some(raise))
 }
 

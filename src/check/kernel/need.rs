@@ -9,12 +9,12 @@ use super::filesystems::{self, Sight};
 use super::host::Host;
 use super::inside::resolve;
 use crate::config::settings::{Backend, Source};
-use crate::events::fanotify_obstacle;
+use crate::events;
+use crate::exclude::Excludes;
 use crate::exit::Exit;
 use crate::report::findings::{Finding, Grade};
 use crate::report::text::{self, count};
 use crate::tree::Reach;
-use crate::tree::exclude::Excludes;
 use crate::tree::walk;
 
 /// What was found out about one source.
@@ -51,14 +51,14 @@ fn one(source: &Source, host: &Host, wish: Backend, root: &Path) -> Need {
         Err(e) => (source.path.clone(), Some(e.to_string())),
     };
     let source = Source { path, ..source.clone() };
-    let obstacle = if root == Path::new("/") && wish != Backend::Inotify {
+    let choice = if root == Path::new("/") {
         // The kernel itself knows better than any table.
         let excludes = Excludes::new(&left_out(&source)).unwrap_or_default();
-        fanotify_obstacle(&source, &excludes).map(|why| format!("fanotify cannot be used: {why}"))
+        backend::choose(wish, events::best_first(), |backend| events::obstacle(&source, &excludes, backend))
     } else {
-        backend::obstacle(Conditions { privileged: host.privileged, kernel: host.kernel, filesystem: kind.as_deref() })
+        let conditions = Conditions { privileged: host.privileged, kernel: host.kernel, filesystem: kind.as_deref() };
+        backend::choose(wish, events::best_first(), |backend| backend::obstacle(backend, conditions))
     };
-    let choice = backend::choose(wish, obstacle);
     let counted = circle.map_or_else(|| directories(&source), Err);
     Need { source, counted, kind, mounts_below, choice }
 }
@@ -88,13 +88,19 @@ impl Need {
             Ok(counted) => *counted,
             Err(why) => {
                 let found = format!("{}: {why}", text::path(&self.source.path));
-                let remedy = format!("mount it or make it, or correct `path` in [sources.{name}]");
+                let correct = format!("correct `path` in [sources.{name}]");
+                let remedy = match std::fs::metadata(&self.source.path) {
+                    Ok(metadata) if !metadata.is_dir() => {
+                        format!("{correct}: only directories are watched")
+                    }
+                    _ => format!("mount it or make it, or {correct}"),
+                };
                 return Finding::with_remedy(check, Grade::Bad(Exit::Failed), found, remedy);
             }
         };
         let kind = self.kind.as_deref().unwrap_or("an unknown file system");
         let kind = text::escaped(kind.as_bytes());
-        let backend = if self.choice.fanotify { "fanotify" } else { "inotify" };
+        let backend = self.choice.backend.word();
         let found = format!("{} on {kind}, watched by {backend}: {}", count(directories, "directory"), self.choice.why);
         let elsewhere =
             format!("run `sersync full-sync {name}` regularly; `sersync gen-schedule` writes the timer for it");

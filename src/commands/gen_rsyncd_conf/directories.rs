@@ -14,14 +14,14 @@ use crate::server::plan::Module;
 /// Makes the directory of a module, where it is missing, for the user who writes to it.
 pub(super) fn module_directory(module: &Module) -> Result<String> {
     let (path, shown) = (&module.path, text::path(&module.path));
-    let made = private_dir(path).with_context(|| format!("cannot make the directory {shown}"))?;
+    let made = private_dir(path).with_context(|| format!("the directory {shown} cannot be made"))?;
     let ids = (id_of(&module.uid, "/etc/passwd"), id_of(&module.gid, "/etc/group"));
     if !made {
-        let owner = fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.uid();
+        let owner = fs::metadata(path).with_context(|| text::cannot_be("read", path))?.uid();
         if let Some(uid) = ids.0.filter(|uid| *uid != 0 && *uid != owner) {
             let (name, gid, word) = (&module.uid, &module.gid, shell::path(path));
             warn!(
-                "{shown} belongs to user {owner}, and the daemon writes to it as {name} ({uid}): run `chown {name}:{gid} \
+                "{shown} belongs to user {owner}, and the daemon writes to it as {name} ({uid}); run `chown {name}:{gid} \
                  {word}` as root"
             );
         }
@@ -34,7 +34,7 @@ pub(super) fn module_directory(module: &Module) -> Result<String> {
     if let Err(e) = given {
         let (uid, gid) = (&module.uid, &module.gid);
         let word = shell::path(path);
-        warn!("{shown}: cannot be given to {uid}:{gid}: {e}; run `chown {uid}:{gid} {word}` as root");
+        warn!("{shown} cannot be given to {uid}:{gid}: {e}; run `chown {uid}:{gid} {word}` as root");
     }
     Ok(format!("made       {shown}/\n"))
 }

@@ -12,10 +12,9 @@ use log::warn;
 use super::directories::module_directory;
 use super::place::{COMMAND, Place};
 use super::steps::next_steps;
-use super::{User, cannot_read, known};
-use crate::cli::GenRsyncdConfArgs;
+use super::{GenRsyncdConfArgs, User, known};
 use crate::exit::{Exit, Failure};
-use crate::generated::{self, File, Found, marked};
+use crate::generated::{self, File, Found, Secrets, marked};
 use crate::report::{self, shell, text};
 use crate::server::passwords;
 use crate::server::plan::Plan;
@@ -30,16 +29,19 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
     let known = known::of_all(users, place, args.force)?;
     let files = files(plan, users, &known, place)?;
     if args.diff {
-        let mut shown: String = files.iter().map(|(file, found)| file.diff(found, args.show)).collect();
+        let mut shown: String = files.iter().map(|(file, found)| file.diff(found, Secrets::of(args.show))).collect();
         for path in directories(plan, place).filter(|path| !path.is_dir()) {
             let _ = writeln!(shown, "{}/: would be made", text::path(path));
         }
         report::print(&shown)?;
         return Ok(());
     }
+    if !args.force {
+        refuse_other_password(users, &files, place)?;
+    }
     generated::refuse_foreign(&files, args.force)?;
     generated::clear(files.iter().map(|(file, _)| file.path.as_path()))
-        .context("cannot remove what an earlier run left")?;
+        .context("what an earlier run left cannot be removed")?;
     let mut said = String::new();
     let done = put(plan, &files, place, &mut said);
     if done.is_ok() {
@@ -54,6 +56,22 @@ pub(super) fn write(plan: &Plan, users: &[User], place: &Place, args: &GenRsyncd
     done
 }
 
+/// Clients may be using the password that is there: another one that is given does not replace it unasked.
+fn refuse_other_password(users: &[User], files: &[(File, Found)], place: &Place) -> Result<(), Failure> {
+    for user in users.iter().filter(|user| user.password.is_some()) {
+        let path = place.client_file(user);
+        if files.iter().any(|(file, found)| file.path == path && matches!(found, Found::Foreign(_))) {
+            let why = format!(
+                "the password that is given for `{}` is not the one in {}, and nothing is changed; --force replaces that one",
+                user.name,
+                text::path(&path)
+            );
+            return Err(Failure::new(Exit::Refused, why));
+        }
+    }
+    Ok(())
+}
+
 /// The directories that are needed on this host.
 fn directories<'p>(plan: &'p Plan, place: &Place) -> impl Iterator<Item = &'p Path> {
     let modules = plan.modules.values().map(|module| module.path.as_path());
@@ -66,7 +84,7 @@ fn refuse_no_directory(path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let what = if path.exists() { "is no directory" } else { "is a link that leads nowhere" };
-    let why = format!("{} {what}, and nothing is changed: remove it, or name another directory", text::path(path));
+    let why = format!("{} {what}, and nothing is changed; remove it, or name another directory", text::path(path));
     Err(Failure::new(Exit::Refused, why))
 }
 
@@ -79,7 +97,7 @@ fn files(plan: &Plan, users: &[User], known: &[(String, String)], place: &Place)
     for (user, (_, password)) in users.iter().zip(known) {
         let path = place.client_file(user);
         let text = format!("{password}\n");
-        let found = match generated::read(&path).with_context(|| cannot_read(&path))? {
+        let found = match generated::read(&path).with_context(|| text::cannot_be("read", &path))? {
             Some(old) if passwords::of_client(&old) == Some(password) => Found::Same,
             Some(old) => Found::Foreign(old),
             None => Found::Nothing,
@@ -87,12 +105,12 @@ fn files(plan: &Plan, users: &[User], known: &[(String, String)], place: &Place)
         files.push((File { path, text, mode: 0o600, secret: true }, found));
     }
     for file in [place.rsyncd_conf(plan), place.logrotate(plan)] {
-        let found = file.look().with_context(|| cannot_read(&file.path))?;
+        let found = file.look().with_context(|| text::cannot_be("read", &file.path))?;
         files.push((file, found));
     }
     let mut paths = BTreeSet::new();
     if let Some((twice, _)) = files.iter().find(|(file, _)| !paths.insert(file.path.clone())) {
-        let why = "would have to be two files: give every `password-file` a name of its own, one for each user";
+        let why = "would have to be two files; give every `password-file` a name of its own, one for each user";
         return Err(Failure::new(Exit::Usage, format!("{} {why}", text::path(&twice.path))).into());
     }
     Ok(files)
@@ -101,13 +119,13 @@ fn files(plan: &Plan, users: &[User], known: &[(String, String)], place: &Place)
 /// The file with all passwords. It stays as it is when the users are in it, whatever else is.
 fn secrets(known: &[(String, String)], place: &Place) -> Result<(File, Found)> {
     let path = place.secrets_file();
-    let old = generated::read(&path).with_context(|| cannot_read(&path))?;
+    let old = generated::read(&path).with_context(|| text::cannot_be("read", &path))?;
     let text = marked(COMMAND, &passwords::secrets(old.as_deref().unwrap_or_default(), known));
     let file = File { path, text, mode: 0o600, secret: true };
     let has = |old: &str| known.iter().all(|(user, password)| passwords::of_user(old, user) == Some(password));
     let found = match old {
         Some(old) if has(&old) => Found::Same,
-        _ => file.look().with_context(|| cannot_read(&file.path))?,
+        _ => file.look().with_context(|| text::cannot_be("read", &file.path))?,
     };
     Ok((file, found))
 }
@@ -127,7 +145,7 @@ fn put(plan: &Plan, files: &[(File, Found)], place: &Place, said: &mut String) -
         let run_dir = &plan.run_dir;
         if !run_dir.is_dir() {
             let shown = text::path(run_dir);
-            fs::create_dir_all(run_dir).with_context(|| format!("cannot make the directory {shown}"))?;
+            fs::create_dir_all(run_dir).with_context(|| format!("the directory {shown} cannot be made"))?;
             let _ = writeln!(said, "made       {shown}/");
         }
     }
@@ -135,7 +153,7 @@ fn put(plan: &Plan, files: &[(File, Found)], place: &Place, said: &mut String) -
         let words: Vec<String> = secret.iter().map(|path| shell::path(path)).collect();
         let user = rustix::process::getuid().as_raw();
         warn!(
-            "the files with passwords belong to user {user}, and an rsync of root wants root's: run `chown root {}` there",
+            "the files with passwords belong to user {user}, and an rsync of root wants root's; run `chown root {}` there",
             words.join(" ")
         );
     }
@@ -151,14 +169,14 @@ fn made_private(path: &Path) -> Result<String> {
     let mut said = String::new();
     if metadata.uid() != 0 && rustix::process::geteuid().is_root() {
         chown(path, Some(0), Some(0)).with_context(failed)?;
-        warn!("{shown} belonged to user {}, who could read it: consider another password", metadata.uid());
+        warn!("{shown} belonged to user {}, who could read it; consider another password", metadata.uid());
         said = format!("now root's {shown}\n");
     }
     // Nothing for the group and for others.
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).with_context(failed)?;
-        warn!("{shown} could be read by others (mode {mode:04o}): consider another password");
+        warn!("{shown} could be read by others (mode {mode:04o}); consider another password");
         let _ = writeln!(said, "private    {shown}");
     }
     Ok(said)

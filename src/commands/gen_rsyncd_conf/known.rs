@@ -17,23 +17,23 @@ use crate::server::passwords;
 /// two that are there differ, nobody can know which one is right.
 pub(super) fn of_all(users: &[User], place: &Place, force: bool) -> Result<Vec<(String, String)>> {
     let path = place.secrets_file();
-    let secrets = generated::read(&path).with_context(|| super::cannot_read(&path))?.unwrap_or_default();
+    let secrets = generated::read(&path).with_context(|| text::cannot_be("read", &path))?.unwrap_or_default();
     let known = users.iter().map(|user| {
         let file = place.client_file(user);
-        let text = generated::read(&file).with_context(|| super::cannot_read(&file))?.unwrap_or_default();
+        let text = generated::read(&file).with_context(|| text::cannot_be("read", &file))?.unwrap_or_default();
         let (at_server, at_client) = (passwords::of_user(&secrets, &user.name), passwords::of_client(&text));
         if let (Some(one), Some(other), None, false) = (at_server, at_client, &user.password, force)
             && one != other
         {
             let (path, file) = (text::path(&path), text::path(&file));
-            let why = format!("{path} and {file} have another password for `{}`: remove the wrong one, or take that of {path} with --force", user.name);
+            let why = format!("{path} and {file} have another password for `{}`; remove the wrong one, or take that of {path} with --force", user.name);
             return Err(Failure::new(Exit::Refused, why).into());
         }
         let in_use = || in_use(user.password_file.as_deref());
         let known = user.password.clone().or_else(|| at_server.or(at_client).map(str::to_owned)).or_else(in_use);
         let password = known.map_or_else(passwords::fresh, Ok).context("the kernel gives no random numbers")?;
         passwords::check(&password).map_err(|why| {
-            let why = format!("the password of `{}` {why}: take it out of {}, and a new one is made", user.name, text::path(&file));
+            let why = format!("the password of `{}` {why}; take it out of {}, and a new one is made", user.name, text::path(&file));
             Failure::new(Exit::Refused, why)
         })?;
         Ok((user.name.clone(), password))

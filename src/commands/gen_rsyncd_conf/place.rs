@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{ETC, User};
-use crate::cli::GenRsyncdConfArgs;
+use super::{ETC, GenRsyncdConfArgs, User};
 use crate::generated::{File, marked};
 use crate::server::plan::{Module, Plan};
 use crate::server::{logrotate, rsyncd_conf};
 
 /// Who writes these files.
 pub(super) const COMMAND: &str = "gen-rsyncd-conf";
+
+/// The snippet for logrotate, below the directory of all files.
+const LOGROTATE: &str = "logrotate.d/rsyncd";
 
 /// Where the files are written, and where they are when they are in use.
 #[derive(Debug)]
@@ -50,18 +52,19 @@ impl Place {
 
     pub(super) fn logrotate(&self, plan: &Plan) -> File {
         let text = marked(COMMAND, &logrotate(&plan.log_file));
-        File { path: self.out.join("logrotate.d/rsyncd"), text, mode: 0o644, secret: false }
+        File { path: self.out.join(LOGROTATE), text, mode: 0o644, secret: false }
     }
 
-    /// The copy of the file that the clients of a user read, under the path that it has there below /etc.
+    /// What else is beside the files that the daemon itself reads, where they are in use, each with what it is.
+    pub(super) fn others(&self, users: &[User]) -> Vec<(&'static str, PathBuf)> {
+        let clients = users.iter().map(|user| ("password for clients", self.installed.join(client_name(user))));
+        let own = [("rsyncd.conf", "rsyncd.conf"), ("rotation of its log", LOGROTATE)];
+        own.map(|(what, name)| (what, self.installed.join(name))).into_iter().chain(clients).collect()
+    }
+
+    /// The copy of the file that the clients of a user read.
     pub(super) fn client_file(&self, user: &User) -> PathBuf {
-        let name = match &user.password_file {
-            Some(file) => file
-                .strip_prefix(ETC)
-                .map_or_else(|_| Path::new("sersync").join(file.file_name().unwrap_or_default()), Path::to_owned),
-            None => format!("sersync/{}.passwd", user.name).into(),
-        };
-        self.out.join(name)
+        self.out.join(client_name(user))
     }
 
     /// The file with all passwords.
@@ -73,5 +76,15 @@ impl Place {
     pub(super) fn real(&self, path: &Path) -> PathBuf {
         let followed = |above: &Path| Some(above.canonicalize().ok()?.join(path.strip_prefix(above).ok()?));
         path.ancestors().filter(|_| self.is_here()).find_map(followed).unwrap_or_else(|| path.to_owned())
+    }
+}
+
+/// The file for the clients of a user, under the path that it has there below /etc.
+fn client_name(user: &User) -> PathBuf {
+    match &user.password_file {
+        Some(file) => file
+            .strip_prefix(ETC)
+            .map_or_else(|_| Path::new("sersync").join(file.file_name().unwrap_or_default()), Path::to_owned),
+        None => format!("sersync/{}.passwd", user.name).into(),
     }
 }

@@ -1,5 +1,7 @@
 //! The manual pages: clap's descriptions, and the sections that clap knows nothing of.
 
+mod surroundings;
+
 use std::fmt::Write as _;
 
 use anyhow::Result;
@@ -8,12 +10,12 @@ use clap::builder::Resettable;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
+use self::surroundings::{About, ENVIRONMENT, FILES, covers};
 use crate::cli::exit_status;
 use crate::commands::objects;
 use crate::exit::Exit;
 use crate::metrics::exposition::Kind;
-use crate::metrics::families;
-use crate::report::json::Object;
+use crate::metrics::families::{self, File};
 
 /// The manual's date: that of the last change of its text, so that it is the same wherever it is made.
 const DATE: &str = "2026-11-25";
@@ -24,70 +26,6 @@ const WIDTH: usize = 80;
 /// The widest line of an example, which the formatter neither fills nor breaks but indents by seven columns.
 const EXAMPLE_WIDTH: usize = 72;
 
-/// Which commands an entry is about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum About {
-    /// Those that read the configuration.
-    Configuration,
-    /// Those that also work on mirrors.
-    Mirrors,
-}
-
-const ENVIRONMENT: [(About, &str, &str); 8] = [
-    (About::Configuration, "SERSYNC_CONFIG", "The configuration file, when --config is not given."),
-    (
-        About::Configuration,
-        "XDG_CONFIG_HOME",
-        "Where the user's own configuration is looked for, in sersync/sersync.toml. Not set: ~/.config.",
-    ),
-    (
-        About::Mirrors,
-        "STATE_DIRECTORY",
-        "The state directory, when --state-dir is not given. The service manager sets it for a unit with \
-         StateDirectory=.",
-    ),
-    (
-        About::Mirrors,
-        "XDG_STATE_HOME",
-        "Where other users than root have their state directory, as sersync. Not set: ~/.local/state.",
-    ),
-    (About::Mirrors, "PATH", "Where rsync is found."),
-    (About::Mirrors, "TZ", "The time zone of the names in the history and of the times in the log."),
-    (About::Mirrors, "RSYNC_PROXY, RSYNC_CONNECT_PROG", "Handed on to rsync, see rsync(1)."),
-    (
-        About::Mirrors,
-        "JOURNAL_STREAM",
-        "When standard error is this stream, the log is written for the journal: a priority before each line, and no time.",
-    ),
-];
-
-const FILES: [(About, &str, &str); 6] = [
-    (
-        About::Configuration,
-        "/etc/sersync/sersync.toml",
-        "The configuration that is used when neither --config nor SERSYNC_CONFIG names another. See sersync.toml(5).",
-    ),
-    (About::Configuration, "~/.config/sersync/sersync.toml", "The same, looked for when the former does not exist."),
-    (
-        About::Mirrors,
-        "/var/lib/sersync/",
-        "The state directory of root: locks, and the names of the history directories that were used.",
-    ),
-    (About::Mirrors, "~/.local/state/sersync/", "The state directory of other users."),
-    (
-        About::Mirrors,
-        "history-backup/NAME/YYYY-MM-DD/HHMMSS[-n]/",
-        "On the target, beside the mirror NAME: what was replaced or deleted from that moment on.",
-    ),
-    (
-        About::Mirrors,
-        "sersync-watch.service, sersync-watch@NAME.service, sersync-full-sync@NAME.timer, sersync-verify@NAME.timer, \
-         sersync-prune-history.timer",
-        "Units of systemd, in the packages. None is enabled by an installation. A target in a local directory and hooks that \
-         write need /usr/share/doc/sersync/examples/local-target.conf, or something like it.",
-    ),
-];
-
 /// The page of a command, one of those of `root`.
 pub(super) fn page(root: &Command, command: &Command) -> Result<String> {
     let mut rendered = Vec::new();
@@ -96,7 +34,7 @@ pub(super) fn page(root: &Command, command: &Command) -> Result<String> {
     man.title(name(command).to_uppercase()).source(format!("sersync {version}")).render(&mut rendered)?;
     let mut text = String::from_utf8(rendered)?;
 
-    let covers = covers(command);
+    let covers = covers(&name(command));
     let entries = |all: &[(About, &str, &str)]| -> Vec<(String, String)> {
         let matching = all.iter().filter(|(about, _, _)| covers.contains(about));
         matching.map(|(_, name, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
@@ -104,8 +42,8 @@ pub(super) fn page(root: &Command, command: &Command) -> Result<String> {
     let codes = Exit::TABLE.iter().map(|(exit, meaning)| (exit.code().to_string(), sentence(meaning)));
     let codes = codes.chain([("128+N".to_owned(), "Ended by signal N.".to_owned())]).collect();
     text += &tagged("EXIT STATUS", codes);
-    text += &tagged("ENVIRONMENT", entries(&ENVIRONMENT));
-    text += &tagged("FILES", entries(&FILES));
+    text += &tagged("ENVIRONMENT", entries(ENVIRONMENT));
+    text += &tagged("FILES", entries(FILES));
     text += &json_output(command);
     text += &metrics(command);
     text += &examples(command);
@@ -139,17 +77,6 @@ pub(super) fn name(command: &Command) -> String {
     command.get_display_name().unwrap_or(command.get_name()).to_owned()
 }
 
-fn covers(command: &Command) -> &'static [About] {
-    let name = name(command);
-    if ["-config", "-gen-", "-check-kernel"].iter().any(|part| name.contains(part)) {
-        &[About::Configuration]
-    } else if name.ends_with("-completions") {
-        &[]
-    } else {
-        &[About::Configuration, About::Mirrors]
-    }
-}
-
 /// What `--json` prints.
 fn json_output(command: &Command) -> String {
     let Some(objects) = objects::of(&name(command)) else { return String::new() };
@@ -160,10 +87,10 @@ fn json_output(command: &Command) -> String {
          one day. Fields of an object within another one are named OUTER.INNER, those of objects in a list LIST[].INNER. \
          Times are RFC 3339.",
     )]);
-    for Object { kind, printed, fields, sometimes } in objects {
-        roff.control("SS", [format!("type: {kind}").as_str()]);
-        roff.text([roman(sentence(printed))]);
-        for (field, meaning) in fields.iter().chain(*sometimes) {
+    for object in objects {
+        roff.control("SS", [format!("type: {}", object.kind).as_str()]);
+        roff.text([roman(sentence(object.printed))]);
+        for (field, meaning) in object.fields().chain(object.sometimes) {
             roff.control("TP", []).text([bold(*field)]).text([roman(sentence(meaning))]);
         }
     }
@@ -181,12 +108,13 @@ fn metrics(command: &Command) -> String {
         "With textfile-dir in [metrics] these are written for the node_exporter of Prometheus. All have the labels source and \
          endpoint. What is written is about a time, so that it does not get old: that a mirror is late is \
          time() - sersync_behind_since_timestamp_seconds where that is not 0, and that no pass went well for long \
-         time() - sersync_last_success_timestamp_seconds.",
+         time() - sersync_last_success_timestamp_seconds. A watch that was killed writes nothing any more, so that its state stays \
+         as it was: that it is dead is time() - sersync_watch_alive_timestamp_seconds where that is not 0.",
     )]);
-    for (file, written, all) in families::FILES {
-        roff.control("SS", [format!("sersync_MIRROR.{file}.prom").as_str()]);
+    for File { kind, written, families } in families::files() {
+        roff.control("SS", [format!("sersync_MIRROR.{kind}.prom").as_str()]);
         roff.text([roman(sentence(written))]);
-        for family in all {
+        for family in families {
             roff.control("TP", []).text([bold(family.name)]);
             let kind = if family.kind == Kind::Counter { " A counter." } else { "" };
             roff.text([roman(format!("{}{kind}", family.help))]);

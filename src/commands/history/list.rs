@@ -5,20 +5,54 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::{DateTime, Local};
+use clap::Args;
 use log::warn;
 use serde_json::json;
 
 use super::{Answers, End, print};
-use crate::cli::{Cli, HistoryListArgs};
+use crate::cli::{Global, Selection, exit_status};
 use crate::commands::setup;
 use crate::exit::Exit;
 use crate::history::remote::Remote;
-use crate::history::retention::{self, Unit};
-use crate::report::json::{self, Object, PATH_HEX, with_path};
-use crate::report::summary::Summary;
+use crate::pass::summary::Summary;
+use crate::report::json::{self, Object, field, with_path};
 use crate::report::table::{Side, Table};
 use crate::report::text::{self, bytes, count};
+use crate::retention::{self, Unit};
 use crate::rsync::outcome::Outcome;
+
+/// List the buckets of each mirror's history
+///
+/// The history of a mirror is in `history-backup/NAME/YYYY-MM-DD/HHMMSS[-n]/` beside it; each such directory is a bucket,
+/// and its name is the moment from which on it collects what is replaced or deleted. A day directory with no bucket in it
+/// (of a system that kept one directory for each day) is listed as a whole. Other names are named in a warning. Each
+/// endpoint is asked once, all at the same time, and nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES.to_owned() + &exit_status())]
+pub(super) struct HistoryListArgs {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Also show how many files are in each bucket and how big they are together, for which the endpoint lists every file
+    #[arg(long)]
+    size: bool,
+
+    /// Print one JSON object per bucket
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sersync history list                      all sources on all their targets
+  sersync history list documents --size     also how much is in each bucket
+
+Times are in the local time of the host that mirrors; for what another host has written, set TZ to its time zone. The time
+limit is `timeout` in [full-sync].
+
+With --json each line is an object. sersync-history-list(8) lists the fields.
+
+";
 
 /// More foreign names than this are counted only.
 const NAMED: usize = 100;
@@ -37,9 +71,9 @@ struct History {
     foreign: BTreeSet<PathBuf>,
 }
 
-pub(super) fn run(cli: &Cli, args: &HistoryListArgs) -> Result<End> {
-    let setup = setup::prepare(cli, &args.selection)?;
-    let answers = Answers::of(&setup, |remote| ask(remote, args.size))?;
+pub(super) fn run(global: &Global, args: &HistoryListArgs) -> Result<End> {
+    let setup = setup::prepare(global, &args.selection)?;
+    let answers = Answers::of(&setup, |remote| if args.size { ask_for_all(remote) } else { ask_for_names(remote) })?;
     let (now, several) = (Local::now(), setup.mirrors.len() > 1);
     let mut first = true;
     for (Summary { mirror, exit, .. }, history) in &answers.all {
@@ -48,7 +82,7 @@ pub(super) fn run(cli: &Cli, args: &HistoryListArgs) -> Result<End> {
         if history.units.is_empty() {
             // What could not be read is no empty history.
             if *exit == Exit::Done {
-                warn!("{mirror}: the history is empty");
+                warn!(mirror:%; "{mirror}: the history is empty");
             }
         } else if args.json {
             print(objects(mirror, history, &now))?;
@@ -62,12 +96,14 @@ pub(super) fn run(cli: &Cli, args: &HistoryListArgs) -> Result<End> {
     Ok(answers.end())
 }
 
-fn ask(remote: &mut Remote<'_>, size: bool) -> Result<(History, Outcome), Outcome> {
-    if !size {
-        let (units, foreign) = retention::units(&remote.buckets()?);
-        let units = units.into_iter().map(|unit| (unit, None)).collect();
-        return Ok((History { units, foreign }, Outcome::Done));
-    }
+fn ask_for_names(remote: &mut Remote<'_>) -> Result<(History, Outcome), Outcome> {
+    let (units, foreign) = retention::units(&remote.buckets()?);
+    let units = units.into_iter().map(|unit| (unit, None)).collect();
+    Ok((History { units, foreign }, Outcome::Done))
+}
+
+/// With the sizes of what is in them, for which all of it has to be listed.
+fn ask_for_all(remote: &mut Remote<'_>) -> Result<(History, Outcome), Outcome> {
     let mut listed = remote.list(Path::new(""), |content: &mut Content, _, _, entry| {
         if !entry.is_directory() {
             content.files += 1;
@@ -81,10 +117,10 @@ fn ask(remote: &mut Remote<'_>, size: bool) -> Result<(History, Outcome), Outcom
 
 fn name_foreign(mirror: &str, foreign: &BTreeSet<PathBuf>) {
     for path in foreign.iter().take(NAMED) {
-        warn!("{mirror}: no bucket: {}", text::path(path));
+        warn!(mirror:%; "{mirror}: no bucket: {}", text::path(path));
     }
     if foreign.len() > NAMED {
-        warn!("{mirror}: {} in all are no buckets", count(foreign.len(), "name"));
+        warn!(mirror:%; "{mirror}: {} in all are no buckets", count(foreign.len(), "name"));
     }
 }
 
@@ -104,14 +140,18 @@ fn table(history: &History, now: &DateTime<Local>) -> Table {
 pub(crate) static OBJECT: Object = Object {
     kind: "bucket",
     printed: "for each bucket and each day without buckets",
-    fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
+    fields: &[&[
+        field::MIRROR,
         ("start", "when it begins, in local time"),
         ("age", "for how many seconds it has been there"),
         ("whole_day", "whether it is a day without buckets"),
         ("path", "where it is in the history"),
+    ]],
+    sometimes: &[
+        ("files", "with --size: files and links in it"),
+        ("bytes", "with --size: their size"),
+        field::PATH_HEX,
     ],
-    sometimes: &[("files", "with --size: files and links in it"), ("bytes", "with --size: their size"), PATH_HEX],
 };
 
 fn objects(mirror: &str, history: &History, now: &DateTime<Local>) -> impl Iterator<Item = String> {

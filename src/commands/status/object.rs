@@ -1,13 +1,13 @@
 //! What `status --json` prints of a mirror.
 
-use crate::report::json::Object;
+use crate::report::json::{Object, field};
 
 /// The object of a mirror.
 pub(crate) static OBJECT: Object = Object {
     kind: "mirror",
     printed: "one for each mirror",
-    fields: &[
-        ("mirror", "the mirror, as NAME@ENDPOINT"),
+    fields: &[&[
+        field::MIRROR,
         (
             "state",
             "what is being done: live, degraded, catching up, backing off, refused, full-sync is running, or not running",
@@ -17,7 +17,7 @@ pub(crate) static OBJECT: Object = Object {
         ("behind_since", "since when, as far as a watch knows; null when everything has arrived"),
         ("pending", "paths that are still to be sent"),
         ("failing", "how many paths fail"),
-        ("failing_paths", "the first thousand of them, a list; null without a watch"),
+        ("failing_paths", "the first of them, a list of up to a thousand of the watch and as many of the last pass"),
         ("degraded", "why not every change is noticed at once; null when it is"),
         ("inotify_watches", "directories that have an inotify watch; null without a watch"),
         ("last_batch", "the last batch of changes; null before the first one"),
@@ -29,7 +29,7 @@ pub(crate) static OBJECT: Object = Object {
         ("last_good_pass", "the last pass that did all it was to do"),
         ("last_full_pass", "the last pass that compared everything"),
         ("now", "when all this was so"),
-    ],
+    ]],
     sometimes: &[
         ("failing_paths[].path", "which path"),
         ("failing_paths[].path_hex", "when that is not UTF-8: its bytes as hexadecimal digits"),

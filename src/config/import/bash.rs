@@ -4,8 +4,6 @@
 
 mod skim;
 mod state;
-#[cfg(test)]
-mod tests;
 mod word;
 
 use std::collections::BTreeMap;
@@ -45,7 +43,7 @@ pub(super) struct Skipped {
     pub(super) last: usize,
     /// What the first line says.
     pub(super) text: String,
-    /// Further lines that look like assignments.
+    /// Further lines, but those that are empty.
     pub(super) inside: Vec<(usize, String)>,
 }
 
@@ -64,17 +62,23 @@ pub(super) struct Script {
 
 /// Reads a file.
 pub(super) fn parse(text: &str) -> Script {
-    let lines = text.lines().collect();
-    let mut parser = Parser {
-        lines,
-        chars: text.chars().peekable(),
-        line: 1,
-        expanded: 0,
-        pending: Vec::new(),
-        script: Script::default(),
-    };
+    let mut parser = Parser::new(text);
     parser.all();
     parser.script
+}
+
+/// The words that a shell makes of a part of a command, where nothing has to be computed for that.
+pub(super) fn words(text: &str) -> Option<Vec<String>> {
+    // A line break would end the command.
+    if text.contains('\n') {
+        return None;
+    }
+    let list = format!("({text})");
+    let mut parser = Parser::new(&list);
+    match parser.value() {
+        Ok(Value::List(words)) if parser.chars.peek().is_none() => Some(words),
+        _ => None,
+    }
 }
 
 struct Parser<'a> {
@@ -85,6 +89,8 @@ struct Parser<'a> {
     expanded: usize,
     /// The assignments of the command that is being read.
     pending: Vec<Assignment>,
+    /// The last line that was said not to be taken over.
+    quoted: usize,
     script: Script,
 }
 
@@ -98,11 +104,25 @@ struct Assignment {
 
 /// So many assignments in one command nobody writes.
 const MOST: usize = 100;
+/// More than the longest word that ends a script.
+const LONGEST_END: usize = 8;
 
 /// Why a value is not taken.
 struct NotLiteral;
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Parser<'a> {
+        Parser {
+            lines: text.lines().collect(),
+            chars: text.chars().peekable(),
+            line: 1,
+            expanded: 0,
+            pending: Vec::new(),
+            quoted: 0,
+            script: Script::default(),
+        }
+    }
+
     fn all(&mut self) {
         while let Some(c) = self.chars.peek().copied() {
             match c {
@@ -138,15 +158,24 @@ impl Parser<'_> {
             return;
         }
         (self.chars, self.line) = (chars, line);
-        let last = self.skim();
-        let text = |line: usize| self.lines.get(line - 1).map_or("", |line| line.trim()).to_owned();
-        let inside = (line + 1..=last).filter(|line| looks_like_assignment(&text(*line)));
-        let inside = inside.map(|line| (line, text(line))).collect();
-        let (text, skipped) = (text(line), &mut self.script.skipped);
-        // Of several on a line one stands for all.
-        if skipped.last().is_none_or(|other| other.line != line || last > other.last) {
-            skipped.push(Skipped { line, last, text, inside });
+        let last = if self.ends_script() { self.lines.len() } else { self.skim() };
+        // Of several commands on a line one stands for all.
+        if last > self.quoted {
+            let text = |line: usize| self.lines.get(line - 1).map_or("", |line| line.trim()).to_owned();
+            let inside = (line.max(self.quoted) + 1..=last).map(|line| (line, text(line)));
+            let inside = inside.filter(|(_, text)| !text.is_empty()).collect();
+            self.script.skipped.push(Skipped { line, last, text: text(line), inside });
+            self.quoted = last;
         }
+    }
+
+    /// Goes to the end of the file where the command that begins here is `exit` or `return`: bash does nothing that follows.
+    fn ends_script(&mut self) -> bool {
+        let is_in_word = |c: &char| !c.is_whitespace() && !matches!(c, ';' | '&' | '|' | '<' | '>' | '#');
+        let word: String = self.chars.clone().take_while(is_in_word).take(LONGEST_END).collect();
+        let ends = matches!(word.as_str(), "exit" | "return");
+        while ends && self.next().is_some() {}
+        ends
     }
 
     /// A command that is made of assignments and nothing else.
@@ -188,7 +217,7 @@ impl Parser<'_> {
     fn assign(&mut self, Assignment { line, name, value, appends }: Assignment) {
         let old = self.script.variables.remove(&name);
         if let Some(old) = old.as_ref().filter(|old| !appends && **old != value && !old.text().is_empty()) {
-            let said: String = old.list().join(" ").chars().take(MOST).collect();
+            let said = old.list().join(" ");
             let at = self.script.lines.get(&name).and_then(|lines| lines.first()).copied().unwrap_or(line);
             self.script.replaced.push((at, format!("{name}={said}")));
         }
@@ -227,10 +256,5 @@ impl Parser<'_> {
     }
 }
 
-fn looks_like_assignment(line: &str) -> bool {
-    let word = line.split_whitespace().find(|word| !matches!(*word, "export" | "readonly" | "local" | "declare"));
-    word.and_then(|word| word.split_once('=')).is_some_and(|(name, _)| {
-        let name = name.strip_suffix('+').unwrap_or(name);
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
-}
+#[cfg(test)]
+mod tests;

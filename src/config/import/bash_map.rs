@@ -7,13 +7,18 @@ mod settings;
 use self::mirrors::mirrors;
 use self::running::{connection, passes, programs, real_time};
 use self::settings::Settings;
-use super::bash::{Script, Skipped};
+use super::Importer;
+use super::bash::{self, Script, Skipped};
 use super::draft::Draft;
 
-/// So many commands that were not executed are quoted, and so many lines of each.
-const MOST: usize = 100;
+pub(super) const IMPORTER: Importer = Importer {
+    word: "bash",
+    looks_like: |_| false,
+    mirror: "`listen_dir` with a module in `rsyncd_mod` and an address in `rsyncd_ip`",
+    draft: |text| Ok(map(&bash::parse(text))),
+};
 
-pub(super) fn map(script: &Script) -> Draft {
+fn map(script: &Script) -> Draft {
     let mut draft = Draft::default();
     let mut settings = Settings::new(script);
     draft.head.push(
@@ -35,44 +40,31 @@ pub(super) fn map(script: &Script) -> Draft {
             );
         }
     }
-    for skipped in script.skipped.iter().take(MOST) {
+    for skipped in &script.skipped {
         say_skipped(&mut draft, skipped);
     }
-    if let Some(next) = script.skipped.get(MOST) {
-        draft.say(&format!("What follows from line {} on is not quoted: there are too many commands.", next.line));
-    }
-    for (line, text) in script.replaced.iter().take(MOST) {
-        draft.say(&format!("Line {line}: {}: another value replaces it further down", cut(text)));
-    }
-    if let Some((line, _)) = script.replaced.get(MOST) {
-        draft.say(&format!("Values that are replaced are not quoted from line {line} on: there are too many."));
+    for (line, text) in &script.replaced {
+        draft.say(&format!("Line {line}: {text}: another value replaces it further down"));
     }
     settings.leftovers(&mut draft);
     draft
 }
 
-/// Keeps what bash alone could have made something of.
+/// Keeps what bash alone could have made something of, line by line.
 fn say_skipped(draft: &mut Draft, Skipped { line, last, text, inside }: &Skipped) {
     if line == last {
-        draft.say(&format!("Line {line} is not a literal assignment, and was not executed: {}", cut(text)));
+        draft.say(&format!("Line {line} is not a literal assignment, and was not executed: {text}"));
     } else {
-        draft.say(&format!("Lines {line} to {last} are one command, which was not executed: {} ...", cut(text)));
+        draft.say(&format!("Lines {line} to {last} are one command, or are not reached; none was executed: {text}"));
     }
-    for (at, text) in inside.iter().take(MOST) {
-        draft.say(&format!("Line {at} is a part of the command of line {line}, and is not taken over: {}", cut(text)));
+    for (at, text) in inside {
+        draft.say(&format!("Line {at} is a part of that, and is not taken over: {text}"));
     }
-    if let Some((next, _)) = inside.get(MOST) {
-        draft.say(&format!("What follows from line {next} to line {last} is not quoted: there is too much."));
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(100).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, import};
+    use super::super::import;
     use crate::config::parse;
 
     const BASIS: &str = "listen_dir=('a=/data/a')\nrsyncd_mod=('m=/data/a')\nrsyncd_ip=('m=10.0.0.1:8730,10.0.0.2')\n";
@@ -83,7 +75,7 @@ mod tests {
             "{BASIS}cron_exp=\"05 23 * * *\"\nparallel_rsync_enable=1\nparallel_rsync_num=6\ntextfile_collector_dir=/var/prom\n\
              real_time_sync_parallel_num=10\nreal_time_rsync_timeout=180\nrsync_bwlimit=10M\n"
         );
-        let written = import(&text, "f", Format::Bash).unwrap();
+        let written = import(&text, "f", "bash".parse().unwrap()).unwrap();
         let settings = parse(&written, "w").unwrap();
         assert_eq!(settings.full_sync.every.as_secs(), 24 * 3600);
         assert_eq!(settings.rsync.jobs, crate::config::settings::Jobs::Fixed(6));
@@ -94,18 +86,18 @@ mod tests {
     #[test]
     fn what_cannot_be_mirrored_is_an_error_or_a_comment() {
         assert!(
-            import("listen_dir=('a=/data/a')\n", "f", Format::Bash)
+            import("listen_dir=('a=/data/a')\n", "f", "bash".parse().unwrap())
                 .unwrap_err()
                 .to_string()
                 .contains("nothing to mirror")
         );
         let more = BASIS.replace("'a=/data/a'", "'a=/data/a' 'b=/data/b' 'c d=/data/a'");
-        let written = import(&more, "f", Format::Bash).unwrap();
+        let written = import(&more, "f", "bash".parse().unwrap()).unwrap();
         assert!(written.contains("listen_dir: b=/data/b: no module"), "{written}");
         assert!(written.contains("listen_dir: c d=/data/a: left out: another source has this directory"), "{written}");
         let nested =
             BASIS.replace("'a=/data/a'", "'a=/data/a' 'b=/data/a/b'").replace("m=/data/a'", "m=/data/a,/data/a/b'");
-        let error = import(&nested, "f", Format::Bash).unwrap_err().to_string();
+        let error = import(&nested, "f", "bash".parse().unwrap()).unwrap_err().to_string();
         assert!(
             error.starts_with("f: what it says cannot be done here: /data/a/b is inside the source `a`"),
             "{error}"

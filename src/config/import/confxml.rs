@@ -1,28 +1,36 @@
 //! What `confxml.xml` of the C++ sersync comes to. Pure.
 
+mod mirrors;
 mod read;
 
-use std::path::Path;
 use std::time::Duration;
 
 use roxmltree::{Document, Node};
 
+use self::mirrors::mirrors;
 use self::read::{Read, line};
-use super::draft::{self, Draft};
+use super::draft::Draft;
 use super::options;
 use super::regex::{Matching, translate};
-use crate::config::settings::Host;
+use super::{Importer, bash};
 use crate::config::units::Span;
 use crate::config::{names, paths};
 
 /// Elements below one another are read up to here: the tree of a document that nests deeper is not even built.
 const DEEPEST: usize = 60;
 
+pub(super) const IMPORTER: Importer = Importer {
+    word: "xml",
+    looks_like: |text| text.trim_start_matches('\u{feff}').trim_start().starts_with('<'),
+    mirror: "`<localpath watch=...>` with a `<remote ip=... name=...>`",
+    draft: map,
+};
+
 /// Reads the document.
 ///
 /// # Errors
 /// `LINE:COLUMN: why`, when it is none.
-pub(super) fn map(text: &str) -> Result<Draft, String> {
+fn map(text: &str) -> Result<Draft, String> {
     if depth(text) > DEEPEST {
         return Err("1:1: elements are nested too deeply".to_owned());
     }
@@ -44,6 +52,7 @@ pub(super) fn map(text: &str) -> Result<Draft, String> {
     });
     mirrors(root, &read, port, &mut draft);
     if draft.is_empty() {
+        read.leftovers(&document, &mut draft);
         return Ok(draft);
     }
     if let Some(rsync) = rsync {
@@ -51,8 +60,8 @@ pub(super) fn map(text: &str) -> Result<Draft, String> {
     }
     let left_out = filter(root, &read, &mut draft);
     passes(root, &read, &left_out, &mut draft);
-    events(root, &read, &mut draft);
-    unneeded(root, &read, &mut draft);
+    events(root, &read);
+    unneeded(root, &read);
     read.leftovers(&document, &mut draft);
     draft.head.push(
         "The C++ sersync put the files into the module itself; here each source has a directory of its own in it. To keep what \
@@ -87,57 +96,29 @@ fn children<'a, 'i: 'a>(node: Node<'a, 'i>, name: &'a str) -> impl Iterator<Item
     node.children().filter(move |child| child.has_tag_name(name))
 }
 
-fn mirrors(root: Node<'_, '_>, read: &Read, port: Option<u16>, draft: &mut Draft) {
-    let Some(sersync) = child(root, &["sersync"]) else { return };
-    for path in children(sersync, "localpath") {
-        read.used(path, "watch");
-        let watch = path.attribute("watch").unwrap_or_default().trim();
-        let line = line(path);
-        if let Err(why) = draft::is_text(watch).and_then(|()| paths::absolute(watch)) {
-            draft.say(&format!("Line {line}: <localpath watch=\"{watch}\">: left out: {why}"));
-            children(path, "remote").for_each(|remote| read.used_all(remote));
-            continue;
-        }
-        let wish = Path::new(watch).file_name().map_or("root".into(), |name| name.to_string_lossy());
-        let name = draft::usable(&wish);
-        for remote in children(path, "remote") {
-            read.used(remote, "ip");
-            read.used(remote, "name");
-            let (ip, module) =
-                (remote.attribute("ip").unwrap_or_default(), remote.attribute("name").unwrap_or_default());
-            let other = draft.sources().iter().find(|(other, _)| *other == name);
-            let is_other = other.is_some_and(|(_, section)| section.get("path") != Some(&watch.into()));
-            let host = if is_other {
-                Err(format!("another source has the name {name}"))
-            } else {
-                draft::host(ip.trim(), port).and_then(|host| names::check(module).map(|()| host))
-            };
-            match host {
-                Ok(host) => add(draft, &name, watch, module, &host),
-                Err(why) => {
-                    draft.say(&format!("Line {line}: <remote ip=\"{ip}\" name=\"{module}\"/>: left out: {why}"));
-                }
-            }
+fn connection(rsync: Node<'_, '_>, read: &Read, draft: &mut Draft) {
+    // The C++ sersync wrote what comes below behind these, so that it took their places.
+    if let Some(common) = child(rsync, &["commonParams"])
+        && let Some(params) = read.take(common, "params", |params| Ok(params.to_owned()))
+    {
+        let line = line(common);
+        // They went through a shell.
+        if let Some(words) = bash::words(&params) {
+            let patterns = options::take_over(&words, &format!("Line {line}: "), &mut draft.rsync);
+            draft.each_source().for_each(|source| source.add("exclude", patterns.clone()));
+        } else {
+            draft.rsync.comment(
+                &format!("Line {line}: <commonParams params=\"{params}\">"),
+                "not taken over: a shell would compute something in there, or run more than rsync",
+            );
         }
     }
-}
-
-fn add(draft: &mut Draft, name: &str, path: &str, module: &str, host: &Host) {
-    let target = draft.target(module);
-    target.set("module", module, "");
-    target.add("hosts", [host.to_string()]);
-    let source = draft.source(name);
-    source.set("path", path, "");
-    source.add("targets", [module.to_owned()]);
-}
-
-fn connection(rsync: Node<'_, '_>, read: &Read, draft: &mut Draft) {
     if let Some(auth) = child(rsync, &["auth"]).filter(|auth| read.is_on(*auth)) {
         if let Some(user) = read.take(auth, "users", names::check_user) {
-            draft.rsync.set("user", user, "");
+            draft.rsync.set_from(&origin(auth, "users"), "user", user, "");
         }
         if let Some(file) = read.take(auth, "passwordfile", |file| paths::absolute(file).map(|_| file.to_owned())) {
-            draft.rsync.set("password-file", file, "");
+            draft.rsync.set_from(&origin(auth, "passwordfile"), "password-file", file, "");
         }
     }
     if let Some(timeout) = child(rsync, &["timeout"]).filter(|timeout| read.is_on(*timeout)) {
@@ -146,26 +127,28 @@ fn connection(rsync: Node<'_, '_>, read: &Read, draft: &mut Draft) {
             seconds.ok_or_else(|| "no number of seconds from 1 on that is a time to wait".to_owned())
         });
         if let Some(seconds) = seconds {
-            draft.rsync.set("timeout", Span(Duration::from_secs(seconds)).to_string(), "");
+            let span = Span(Duration::from_secs(seconds)).to_string();
+            draft.rsync.set_from(&origin(timeout, "time"), "timeout", span, "");
         }
     }
-    if child(rsync, &["ssh"]).is_some_and(|ssh| read.is_on(ssh)) {
+    if let Some(ssh) = child(rsync, &["ssh"]).filter(|ssh| read.is_on(*ssh)) {
         let why = "not taken over: the other end has to be an rsync daemon; `sersync gen-rsyncd-conf` sets one up";
-        draft.rsync.comment("<ssh start=\"true\"/>", why);
-    }
-    let common = child(rsync, &["commonParams"]);
-    if let Some(params) = common.and_then(|common| read.take(common, "params", |params| Ok(params.to_owned()))) {
-        let words: Vec<String> = params.split_whitespace().map(str::to_owned).collect();
-        let patterns = options::take_over(&words, &mut draft.rsync);
-        draft.each_source().for_each(|source| source.add("exclude", patterns.clone()));
+        draft.rsync.comment(&origin(ssh, "start"), why);
     }
 }
 
-fn expressions<'a>(node: Node<'a, '_>, read: &Read) -> Vec<&'a str> {
+/// What an attribute says, with its line.
+fn origin(node: Node<'_, '_>, name: &str) -> String {
+    let value = node.attribute(name).unwrap_or_default();
+    format!("Line {}: <{} {name}=\"{value}\">", line(node), node.tag_name().name())
+}
+
+/// The expressions, each with its line.
+fn expressions<'a>(node: Node<'a, '_>, read: &Read) -> Vec<(usize, &'a str)> {
     node.children()
         .filter(|child| child.has_tag_name("exclude"))
         .inspect(|child| read.used(*child, "expression"))
-        .filter_map(|child| child.attribute("expression"))
+        .filter_map(|child| Some((line(child), child.attribute("expression")?)))
         .collect()
 }
 
@@ -173,8 +156,8 @@ fn expressions<'a>(node: Node<'a, '_>, read: &Read) -> Vec<&'a str> {
 fn filter(root: Node<'_, '_>, read: &Read, draft: &mut Draft) -> Vec<String> {
     let mut all = Vec::new();
     let Some(filter) = child(root, &["filter"]).filter(|filter| read.is_on(*filter)) else { return all };
-    for expression in expressions(filter, read) {
-        let original = format!("<filter><exclude expression=\"{expression}\">");
+    for (line, expression) in expressions(filter, read) {
+        let original = format!("Line {line}: <filter><exclude expression=\"{expression}\">");
         match translate(expression, Matching::Whole) {
             Some(patterns) => {
                 draft.each_source().for_each(|source| source.add("watch.exclude", patterns.clone()));
@@ -195,8 +178,11 @@ fn passes(root: Node<'_, '_>, read: &Read, left_out: &[String], draft: &mut Draf
     let schedule = crontab.attribute("schedule").unwrap_or_default();
     read.used(crontab, "schedule");
     read.used(crontab, "start");
-    let original =
-        format!("<crontab start=\"{}\" schedule=\"{schedule}\">", crontab.attribute("start").unwrap_or_default());
+    let original = format!(
+        "Line {}: <crontab start=\"{}\" schedule=\"{schedule}\">",
+        line(crontab),
+        crontab.attribute("start").unwrap_or_default()
+    );
     let minutes: Option<u64> = schedule.trim().parse().ok().filter(|minutes| *minutes > 0 && *minutes <= 60 * 24 * 365);
     match minutes.filter(|_| read.is_on(crontab)) {
         Some(minutes) => {
@@ -209,13 +195,13 @@ fn passes(root: Node<'_, '_>, read: &Read, left_out: &[String], draft: &mut Draf
             .comment(&original, "not in use; `sersync gen-schedule` writes what starts passes, if they are wanted"),
     }
     let Some(filter) = child(crontab, &["crontabfilter"]).filter(|filter| read.is_on(*filter)) else { return };
-    for pattern in expressions(filter, read) {
+    for (line, pattern) in expressions(filter, read) {
         let anchored = pattern.trim_start_matches('/');
         if left_out.iter().any(|other| other == pattern || other.trim_start_matches('/') == anchored) {
             draft.each_source().for_each(|source| source.add("exclude", [pattern.to_owned()]));
         } else {
             draft.full_sync.comment(
-                &format!("<crontabfilter><exclude expression=\"{pattern}\">"),
+                &format!("Line {line}: <crontabfilter><exclude expression=\"{pattern}\">"),
                 "not taken over: it was left out of full passes only, and mirrored in real time; write it into exclude of the \
                  source to leave it out everywhere",
             );
@@ -223,57 +209,38 @@ fn passes(root: Node<'_, '_>, read: &Read, left_out: &[String], draft: &mut Draf
     }
 }
 
-/// Kinds of events that were switched off.
-fn events(root: Node<'_, '_>, read: &Read, draft: &mut Draft) {
+/// Kinds of events that were switched on or off.
+fn events(root: Node<'_, '_>, read: &Read) {
     let Some(inotify) = child(root, &["inotify"]) else { return };
-    for event in inotify.children().filter(|node| node.is_element() && !read.is_on(*node)) {
-        let name = event.tag_name().name();
-        let why = match name {
-            "delete" => {
+    for event in inotify.children().filter(Node::is_element) {
+        let why = match (event.tag_name().name(), event.attribute("start").map(str::trim)) {
+            ("delete", Some("false")) => {
                 "not taken over: what is deleted in a source is deleted on its mirrors, and kept in their history for keep-days"
             }
-            "createFolder" | "closeWrite" | "moveFrom" | "moveTo" => {
+            ("createFolder" | "closeWrite" | "moveFrom" | "moveTo", Some("false")) => {
                 "not taken over: all changes are mirrored, since the mirror would differ without them"
             }
-            // These were off by default, for the sake of speed only.
-            _ => continue,
+            _ => "not needed: all changes are mirrored, whatever kind they are of",
         };
-        draft.watch.comment(&format!("<{name} start=\"false\"/>"), why);
+        read.explain(event, why);
     }
 }
 
 /// What there is no need for.
-fn unneeded(root: Node<'_, '_>, read: &Read, draft: &mut Draft) {
-    if let Some(log) = child(root, &["sersync", "failLog"]) {
-        read.used_all(log);
-        let path = log.attribute("path").unwrap_or_default();
-        let why = "not needed: what fails is tried again by itself, and named. The script there was writable for everybody and \
-                   run as root: remove it";
-        draft.watch.comment(&format!("<failLog path=\"{path}\">"), why);
-    }
-    if let Some(plugin) = child(root, &["sersync", "plugin"]).filter(|plugin| read.is_on(*plugin)) {
-        read.used(plugin, "name");
-        let name = plugin.attribute("name").unwrap_or_default();
-        draft.watch.comment(
-            &format!("<plugin start=\"true\" name=\"{name}\"/>"),
-            "no equal: `after` in [full-sync] runs a program after a pass",
-        );
-    }
-    if let Some(host) = child(root, &["host"]) {
-        read.used_all(host);
-    }
-    // Switched off they are as they are here.
-    for node in ["debug", "fileSystem"].iter().filter_map(|name| child(root, &[name])) {
-        read.used_all(node);
-    }
-    for (name, why) in [
-        ("debug", "use -v, -vv or -vvv"),
-        ("fileSystem", "not needed: file systems without types of entries are asked for them"),
+fn unneeded(root: Node<'_, '_>, read: &Read) {
+    for (names, why) in [
+        (&["host"][..], "not needed: it was for the socket plugin, and there is none here"),
+        (&["debug"], "use -v, -vv or -vvv"),
+        (&["fileSystem"], "not needed: file systems without types of entries are asked for them"),
+        (
+            &["sersync", "failLog"],
+            "not needed: what fails is tried again by itself, and named. The script there was writable for everybody and run \
+             as root: remove it",
+        ),
+        (&["sersync", "plugin"], "no equal: `after` in [full-sync] runs a program after a pass"),
     ] {
-        if let Some(node) =
-            child(root, &[name]).filter(|node| node.attributes().any(|attribute| attribute.value() == "true"))
-        {
-            draft.watch.comment(&format!("<{}>", node.tag_name().name()), why);
+        if let Some(node) = child(root, names) {
+            read.explain(node, why);
         }
     }
 }

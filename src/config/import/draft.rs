@@ -1,6 +1,6 @@
 //! A configuration that is being put together, with comments, and its text.
 
-use std::fmt::Write as _;
+mod section;
 
 use toml::Value;
 
@@ -8,90 +8,11 @@ use crate::config::names;
 use crate::config::settings::Host;
 use crate::report::text::escaped;
 
-/// A longer text of the original is cut in a comment.
-const LONGEST: usize = 200;
-/// Comments are not wider, where they have spaces.
-const WIDTH: usize = 112;
+pub(super) use self::section::Section;
+use self::section::write_comment;
 
-/// One table.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Section {
-    keys: Vec<(String, Value, String)>,
-    comments: Vec<String>,
-}
-
-impl Section {
-    /// Sets a key; `note` stands behind it as a comment, if it is not empty. What is not text becomes a comment.
-    pub(super) fn set(&mut self, key: &str, value: impl Into<Value>, note: &str) {
-        let value = value.into();
-        if let Some(why) = value.as_str().and_then(|text| is_text(text).err()) {
-            return self.comment(&format!("{key} = {value}"), &why);
-        }
-        self.keys.retain(|(other, _, _)| other != key);
-        self.keys.push((key.to_owned(), value, note.to_owned()));
-    }
-
-    /// Adds elements to a list, each once.
-    pub(super) fn add(&mut self, key: &str, more: impl IntoIterator<Item = String>) {
-        let mut list = match self.keys.iter().find(|(other, _, _)| other == key) {
-            Some((_, Value::Array(list), _)) => list.clone(),
-            _ => Vec::new(),
-        };
-        for text in more {
-            if let Err(why) = is_text(&text) {
-                self.comment(&format!("{key} \"{text}\""), &why);
-                continue;
-            }
-            let value = Value::from(text);
-            if !list.contains(&value) {
-                list.push(value);
-            }
-        }
-        if !list.is_empty() {
-            self.set(key, list, "");
-        }
-    }
-
-    /// What a key was set to.
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
-        self.keys.iter().find(|(other, _, _)| other == key).map(|(_, value, _)| value)
-    }
-
-    /// Keeps something of the original as a comment, with the reason why it is not taken over.
-    pub(super) fn comment(&mut self, original: &str, why: &str) {
-        let cut: String = original.chars().take(LONGEST).collect();
-        let line = format!("{}: {why}", escaped(cut.as_bytes()));
-        if !self.comments.contains(&line) {
-            self.comments.push(line);
-        }
-    }
-
-    /// Takes over what another table has, with its keys below `prefix`.
-    pub(super) fn take_over(&mut self, prefix: &str, other: &Section) {
-        for (key, value, note) in &other.keys {
-            self.set(&format!("{prefix}{key}"), value.clone(), note);
-        }
-        for line in &other.comments {
-            if !self.comments.contains(line) {
-                self.comments.push(line.clone());
-            }
-        }
-    }
-
-    fn write(&self, text: &mut String, header: &str) {
-        if self.keys.is_empty() && self.comments.is_empty() {
-            return;
-        }
-        let _ = writeln!(text, "\n[{header}]");
-        for (key, value, note) in &self.keys {
-            let note = if note.is_empty() { String::new() } else { format!("  # {note}") };
-            let _ = writeln!(text, "{key} = {value}{note}");
-        }
-        for line in &self.comments {
-            write_comment(text, line);
-        }
-    }
-}
+/// So many targets nobody has; with more, the search for a name that is free takes too long.
+const MOST_TARGETS: usize = 1000;
 
 /// The whole.
 #[derive(Debug, Default)]
@@ -135,9 +56,39 @@ impl Draft {
         entry(&mut self.sources, name)
     }
 
-    /// The names of all targets, with what they have.
-    pub(super) fn targets(&self) -> &[(String, Section)] {
-        &self.targets
+    /// A target that is like this one in every key, or else this one, with a name of its own that is as near to the one that
+    /// is wished as possible. Targets that differ in anything are never made one.
+    ///
+    /// # Errors
+    /// Why there can be no such target.
+    pub(super) fn target_like(&mut self, wish: &str, section: &Section) -> Result<String, String> {
+        if let Some((name, same)) = self.targets.iter_mut().find(|(_, other)| other.is_like(section)) {
+            same.take_over("", section);
+            return Ok(name.clone());
+        }
+        if self.targets.len() >= MOST_TARGETS {
+            return Err(format!("there are more than {MOST_TARGETS} targets"));
+        }
+        let is_taken = |name: &String| self.targets.iter().any(|(other, _)| other == name);
+        let numbered = (2..=MOST_TARGETS + 1).map(|number| format!("{wish}-{number}"));
+        let name = std::iter::once(wish.to_owned()).chain(numbered).find(|name| !is_taken(name));
+        let name = name.ok_or_else(|| format!("no name like {wish} is free"))?;
+        self.targets.push((name.clone(), section.clone()));
+        Ok(name)
+    }
+
+    /// Whether a source goes to the place of this target already, though in another way.
+    pub(super) fn goes_there_otherwise(&self, source: &str, target: &Section) -> bool {
+        let goes = |name: &String| self.targets_of(source).contains(name);
+        self.targets.iter().any(|(name, other)| other.is_at(target) && !other.is_like(target) && goes(name))
+    }
+
+    /// The targets of a source.
+    pub(super) fn targets_of(&self, source: &str) -> Vec<String> {
+        let targets =
+            self.sources.iter().find(|(name, _)| name == source).and_then(|(_, source)| source.get("targets"));
+        let names = targets.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        names.map(str::to_owned).collect()
     }
 
     /// The names of all sources, with what they have.
@@ -192,26 +143,6 @@ fn entry<'s>(sections: &'s mut Vec<(String, Section)>, name: &str) -> &'s mut Se
 fn bare(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { Value::from(name).to_string() }
-}
-
-/// One comment, on as many lines as it takes.
-fn write_comment(text: &mut String, words: &str) {
-    let mut width = 0;
-    for word in words.split(' ') {
-        let length = word.chars().count();
-        if width > 0 && width + 1 + length > WIDTH {
-            text.push('\n');
-            width = 0;
-        }
-        let before = match (width, text.is_empty() || text.ends_with('\n')) {
-            (0, true) => "# ",
-            _ => " ",
-        };
-        text.push_str(before);
-        text.push_str(word);
-        width += 1 + length;
-    }
-    text.push('\n');
 }
 
 /// A name that a source or target can have, as near to the one that is wished as possible.

@@ -2,8 +2,6 @@
 //! Nothing is executed: what is not literal is skipped and reported. Pure.
 
 mod block;
-#[cfg(test)]
-mod tests;
 mod value;
 
 use std::iter::Peekable;
@@ -90,7 +88,7 @@ pub(super) fn parse(text: &str) -> Chunk {
     let mut parser = Parser { chars: text.chars().peekable(), line: 1 };
     let mut chunk = Chunk::default();
     // What stands in a block may never be done, or several times.
-    let mut depth = 0_usize;
+    let (lines, mut depth) = (text.lines().collect::<Vec<_>>(), 0_usize);
     loop {
         parser.skip_space();
         let (line, before) = (parser.line, parser.chars.clone());
@@ -113,10 +111,13 @@ pub(super) fn parse(text: &str) -> Chunk {
         (parser.chars, parser.line) = (before, line);
         let words = parser.rest_of_line();
         depth = block::depth_after(depth, &words);
-        if block::opens_long_text(&words) {
-            parser.rest_of_long_text();
-        }
+        let opens_long_text = block::opens_long_text(&words);
         chunk.skipped.push((line, words));
+        if opens_long_text {
+            parser.rest_of_long_text();
+            let within = (line + 1..=parser.line).filter_map(|at| Some((at, (*lines.get(at - 1)?).to_owned())));
+            chunk.skipped.extend(within);
+        }
     }
 }
 
@@ -188,3 +189,6 @@ impl Parser<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

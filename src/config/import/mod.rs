@@ -11,52 +11,63 @@ mod options;
 mod regex;
 mod schedule;
 
+use std::fmt;
 use std::str::FromStr;
 
+use self::draft::Draft;
 use super::ConfigError;
 
+/// How the configurations of one other program are read.
+struct Importer {
+    /// What the user calls it.
+    word: &'static str,
+    /// Whether a text looks like one of them. The first one says no: what looks like none of the others is taken for one of its.
+    looks_like: fn(&str) -> bool,
+    /// What makes a mirror there, for whoever has none in it.
+    mirror: &'static str,
+    /// What it comes to, or `LINE:COLUMN: why` when it cannot be understood.
+    draft: fn(&str) -> Result<Draft, String>,
+}
+
+/// All that there are. Each looks at a text before those after it do.
+static IMPORTERS: &[Importer] = &[bash_map::IMPORTER, confxml::IMPORTER, lsyncd::IMPORTER];
+
 /// Whose configuration it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// `sersync.conf` of the bash sersync.
-    Bash,
-    /// `confxml.xml` of the C++ sersync.
-    Xml,
-    /// A configuration of lsyncd.
-    Lsyncd,
+#[derive(Clone, Copy)]
+pub struct Format(&'static Importer);
+
+impl Format {
+    /// All that are known.
+    pub fn all() -> impl Iterator<Item = Format> {
+        IMPORTERS.iter().map(Format)
+    }
+
+    /// What the user calls it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.0.word
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 impl FromStr for Format {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        match word {
-            "bash" => Ok(Format::Bash),
-            "xml" => Ok(Format::Xml),
-            "lsyncd" => Ok(Format::Lsyncd),
-            _ => Err("known are: bash, xml, lsyncd".to_owned()),
-        }
+        let words: Vec<&str> = Format::all().map(Format::word).collect();
+        Format::all().find(|format| format.word() == word).ok_or_else(|| format!("known are: {}", words.join(", ")))
     }
 }
 
 /// What a text looks like.
 #[must_use]
 pub fn guess(text: &str) -> Format {
-    let start = text.trim_start_matches('\u{feff}').trim_start();
-    let is_sync = |line: &str| {
-        let line = line.trim_start();
-        ["sync", "settings"].iter().any(|word| {
-            let rest = line.strip_prefix(word).map(str::trim_start);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['{', '(', '-']))
-        })
-    };
-    if start.starts_with('<') {
-        Format::Xml
-    } else if text.lines().any(is_sync) {
-        Format::Lsyncd
-    } else {
-        Format::Bash
-    }
+    Format(IMPORTERS.iter().find(|importer| (importer.looks_like)(text)).unwrap_or(&IMPORTERS[0]))
 }
 
 /// So many reasons why there is nothing to mirror are named.
@@ -68,22 +79,11 @@ const MOST_REASONS: usize = 50;
 /// When the file cannot be understood, or nothing in it can be mirrored.
 pub fn import(text: &str, name: &str, format: Format) -> Result<String, ConfigError> {
     let text = text.trim_start_matches('\u{feff}');
-    let draft = match format {
-        Format::Bash => Ok(bash_map::map(&bash::parse(text))),
-        Format::Xml => confxml::map(text),
-        Format::Lsyncd => Ok(lsyncd::map(&lua::parse(text))),
-    };
-    let draft = draft.map_err(|why| ConfigError::line(format!("{name}:{why}")))?;
+    let Importer { mirror, draft, .. } = format.0;
+    let draft = draft(text).map_err(|why| ConfigError::line(format!("{name}:{why}")))?;
     if draft.is_empty() {
-        let what = match format {
-            Format::Bash => "`listen_dir` with a module in `rsyncd_mod` and an address in `rsyncd_ip`",
-            Format::Xml => "`<localpath watch=...>` with a `<remote ip=... name=...>`",
-            Format::Lsyncd => {
-                "`sync{default.rsync, source=..., target=...}` that is literal and goes to an rsync daemon"
-            }
-        };
         let why = draft.left_out().iter().take(MOST_REASONS).map(|line| format!("{name}: {line}"));
-        let first = format!("{name}: there is nothing to mirror: no {what}");
+        let first = format!("{name}: there is nothing to mirror: no {mirror}");
         return Err(ConfigError::of_lines(std::iter::once(first).chain(why)));
     }
     let written = draft.write(name);
@@ -105,90 +105,35 @@ mod tests {
 
     #[test]
     fn each_format_is_known_by_its_looks() {
-        assert_eq!(guess("\u{feff}<?xml version='1.0'?>\n<head/>"), Format::Xml);
-        assert_eq!(guess("-- a comment\nsync {\n default.rsync }"), Format::Lsyncd);
-        assert_eq!(guess("settings = {}"), Format::Bash);
-        assert_eq!(guess("sync{default.rsync}"), Format::Lsyncd);
-        assert_eq!(guess("#!/bin/bash\nlisten_dir=('a=/b')"), Format::Bash);
-        assert_eq!(guess(""), Format::Bash);
+        assert_eq!(guess("\u{feff}<?xml version='1.0'?>\n<head/>").word(), "xml");
+        assert_eq!(guess("-- a comment\nsync {\n default.rsync }").word(), "lsyncd");
+        assert_eq!(guess("settings = {}").word(), "bash");
+        assert_eq!(guess("sync{default.rsync}").word(), "lsyncd");
+        assert_eq!(guess("#!/bin/bash\nlisten_dir=('a=/b')").word(), "bash");
+        assert_eq!(guess("").word(), "bash");
     }
 
     /// Pieces of all three languages, so that chance comes across their rules.
+    #[rustfmt::skip]
+    const PIECES: &[&str] = &[
+        "listen_dir=(", "'a=/data/a'", "rsyncd_mod=", "'m=/data/a'", "rsyncd_ip=", "'m=10.0.0.1:873'", ")", "(", "\"",
+        "'", "$", "${", "}", "$(touch /tmp/x)", "`id`", "\\", "#", "\n", " ", "=", "extra_rsync_args=",
+        "--append-verify", "<head>", "<sersync>", "<localpath watch=\"/a\">", "<remote ip=\"h\" name=\"m\"/>",
+        "</localpath>", "</sersync>", "</head>", "<", ">", "&x;", "<!DOCTYPE a>", "sync{", "default.rsync", ",",
+        "source=", "target=", "\"h::m/a\"", "[[", "]]", "--", "--[[", "exclude={", "{", "os.execute('x')", "rsync={",
+        "_extra={", "\u{0}", "\u{1b}", "é", "999999999999999999999", "\nif ", "; then ", "\nfi", "case x in ", "esac",
+        "{ ", "<<E\n", "\nE\n", "&&", "|", "+=", "-1",
+    ];
+
     fn pieces() -> impl Strategy<Value = String> {
-        let piece = prop::sample::select(vec![
-            "listen_dir=(",
-            "'a=/data/a'",
-            "rsyncd_mod=",
-            "'m=/data/a'",
-            "rsyncd_ip=",
-            "'m=10.0.0.1:873'",
-            ")",
-            "(",
-            "\"",
-            "'",
-            "$",
-            "${",
-            "}",
-            "$(touch /tmp/x)",
-            "`id`",
-            "\\",
-            "#",
-            "\n",
-            " ",
-            "=",
-            "extra_rsync_args=",
-            "--append-verify",
-            "<head>",
-            "<sersync>",
-            "<localpath watch=\"/a\">",
-            "<remote ip=\"h\" name=\"m\"/>",
-            "</localpath>",
-            "</sersync>",
-            "</head>",
-            "<",
-            ">",
-            "&x;",
-            "<!DOCTYPE a>",
-            "sync{",
-            "default.rsync",
-            ",",
-            "source=",
-            "target=",
-            "\"h::m/a\"",
-            "[[",
-            "]]",
-            "--",
-            "--[[",
-            "exclude={",
-            "{",
-            "os.execute('x')",
-            "rsync={",
-            "_extra={",
-            "\u{0}",
-            "\u{1b}",
-            "é",
-            "999999999999999999999",
-            "\nif ",
-            "; then ",
-            "\nfi",
-            "case x in ",
-            "esac",
-            "{ ",
-            "<<E\n",
-            "\nE\n",
-            "&&",
-            "|",
-            "+=",
-            "-1",
-        ]);
-        prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+        prop::collection::vec(prop::sample::select(PIECES), 0..30).prop_map(|pieces| pieces.concat())
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
         fn nothing_makes_an_importer_panic_and_what_it_writes_is_valid(text in pieces()) {
-            for format in [Format::Bash, Format::Xml, Format::Lsyncd] {
+            for format in Format::all() {
                 if let Ok(written) = import(&text, "f", format) {
                     prop_assert!(crate::config::parse(&written, "w").is_ok());
                 }
@@ -197,7 +142,7 @@ mod tests {
 
         #[test]
         fn any_text_at_all_is_survived(text in "\\PC{0,200}|.{0,200}") {
-            for format in [Format::Bash, Format::Xml, Format::Lsyncd, guess(&text)] {
+            for format in Format::all().chain([guess(&text)]) {
                 let _ = import(&text, "f", format);
             }
         }
@@ -228,7 +173,7 @@ mod tests {
         for piece in pieces {
             for start in ["", "<head>", "sync{default.rsync,"] {
                 let text = [start, &piece.repeat(20_000)].concat();
-                for format in [Format::Bash, Format::Xml, Format::Lsyncd] {
+                for format in Format::all() {
                     let _ = import(&text, "f", format);
                 }
             }

@@ -28,6 +28,20 @@ pub(super) fn translate(regex: &str, matching: Matching) -> Option<Vec<String>> 
     regex.split('|').map(|part| alternative(part, matching).and_then(|part| pattern(&part, matching))).collect()
 }
 
+/// Whether a regular expression that can be translated is also found in the path of the source itself, below which
+/// everything was left out then, where absolute paths were compared.
+pub(super) fn is_in(regex: &str, source: &str) -> bool {
+    let source = format!("{}/", source.trim_end_matches('/'));
+    let is_found = |part: Alternative| match part {
+        Alternative { start: true, .. } => false,
+        Alternative { end: true, literal, .. } => {
+            source.ends_with(&literal) || source.trim_end_matches('/').ends_with(&literal)
+        }
+        Alternative { literal, .. } => source.contains(&literal),
+    };
+    regex.split('|').filter_map(|part| alternative(part, Matching::Part)).any(is_found)
+}
+
 fn alternative(text: &str, matching: Matching) -> Option<Alternative> {
     let whole = matching == Matching::Whole;
     let mut rest = text;
@@ -118,7 +132,7 @@ fn escape(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::exclude::Excludes;
+    use crate::exclude::{Excludes, Is};
     use proptest::prelude::*;
     use std::path::Path;
 
@@ -160,10 +174,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_also_in_the_path_of_the_source_is_known() {
+        for (regex, source, expected) in [
+            ("logs|tmp", "/data/logs", true),
+            ("logs|tmp", "/data/file", false),
+            ("at", "/data/file/", true),
+            ("file$", "/data/file", true),
+            ("data$", "/data/file", false),
+            ("/file/", "/data/file", true),
+            ("^./data", "/data/file", false),
+            ("[d]ata", "/data/file", false),
+        ] {
+            assert_eq!(is_in(regex, source), expected, "{regex} {source}");
+        }
+    }
+
     /// Whether a path, or a directory above it, is left out.
     fn is_out(excludes: &Excludes, path: &str) -> bool {
         let above = Path::new(path).ancestors().filter(|above| !above.as_os_str().is_empty());
-        above.enumerate().any(|(at, above)| excludes.excludes_entry(above, at > 0))
+        above.enumerate().any(|(at, above)| excludes.excludes_entry(above, Is::directory_if(at > 0)))
     }
 
     /// Regular expressions of the pieces that are translated, and of some that are not.

@@ -9,15 +9,18 @@ use log::{debug, warn};
 
 use super::super::Arrival;
 use super::super::mounts::Mounts;
-use super::super::session::{Ended, Horizon, Scene, identity};
+use super::super::session::{CannotOpen, Ended, Horizon, Scene, identity};
+use super::handle::Handle;
 use super::inbox::{Batch, Inbox};
-use super::marks::{CannotOpen, Marks};
+use super::marks::Marks;
 use super::pending::Pending;
 use super::places::{Places, View};
-use super::records::{Handle, What};
 use super::renames::{Rename, at_their_time};
 use super::unnamed;
+use super::what::What;
 use crate::dirty::Mark;
+use crate::exclude::Is;
+use crate::report::text;
 
 /// How often a batch is looked at again when the root has moved meanwhile. The next check of the root finds out the rest.
 const ATTEMPTS: usize = 3;
@@ -134,7 +137,7 @@ impl<'a> Finder<'a> {
         let excludes = self.scene.excludes;
         let dirs = self.find(views, dir)?;
         let paths = dirs.iter().map(|dir| dir.join(name));
-        Ok(paths.filter(|path| !excludes.excludes_entry(path, is_dir)).collect())
+        Ok(paths.filter(|path| !excludes.excludes_entry(path, Is::directory_if(is_dir))).collect())
     }
 
     /// Calls `tell` for every entry to which something happened, and that is not left out.
@@ -159,7 +162,7 @@ impl<'a> Finder<'a> {
                             None => continue,
                         },
                     };
-                    if !excludes.excludes_entry(&path, what.is_dir()) {
+                    if !excludes.excludes_entry(&path, Is::directory_if(what.is_dir())) {
                         tell(&path, what);
                     }
                 }
@@ -170,7 +173,7 @@ impl<'a> Finder<'a> {
 
     fn find(&mut self, views: &[View], handle: Handle<'_>) -> Result<&[PathBuf], Ended> {
         let Scene { reach, excludes, source, .. } = self.scene;
-        let wanted = |path: &Path| !reach.is_too_long(path) && !excludes.excludes(path, true);
+        let wanted = |path: &Path| !reach.is_too_long(path) && !excludes.excludes_within(path, Is::Directory);
         self.places.find(views, handle, wanted).map_err(|e| {
             warn!("source `{}`: where something changed cannot be found out ({e}); looking for it", source.name);
             Ended::Unable
@@ -196,8 +199,8 @@ impl<'a> Finder<'a> {
             CannotOpen::Failed(e) => failed(e),
         })?;
         let changed = places.into_iter().filter(|path| self.mounts.matters(source, path));
-        for path in changed.chain(new).filter(|path| !excludes.excludes(path, true)) {
-            debug!("source `{}`: looking at {} as a whole", source.name, path.display());
+        for path in changed.chain(new).filter(|path| !excludes.excludes_within(path, Is::Directory)) {
+            debug!("source `{}`: looking at {} as a whole", source.name, text::path(&path));
             sink.directory(&path, Mark::Deep);
         }
         Ok(())

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::super::session::Ended;
 use super::pending::Pending;
-use crate::state::record::Moment;
+use crate::moment::Moment;
+use crate::mutex::lock;
 
 /// Batches follow each other not sooner than this, so that what happens elsewhere on a busy file system costs little.
 const PACE: Duration = Duration::from_millis(10);
 
 /// Where something was renamed, what follows is waited for so long: renames that belong together are best looked at together.
-const SETTLE: Duration = Duration::from_millis(5);
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// What is to be done.
 #[derive(Debug, Default)]
@@ -51,16 +52,21 @@ impl Inbox {
         add(&mut self.lock().batch);
     }
 
-    /// Lets the batch be taken, at once when that is `urgent`.
-    pub(super) fn hand_over(&self, urgent: bool) {
+    /// Lets the batch be taken, at its time.
+    pub(super) fn hand_over(&self) {
         {
             let mut state = self.lock();
-            state.urgent |= urgent;
             if state.moved.is_none() && state.batch.pending.has_moves() {
                 state.moved = Some(Instant::now());
             }
         }
         self.changed.notify_one();
+    }
+
+    /// Lets the batch be taken at once: somebody waits for it.
+    pub(super) fn hand_over_now(&self) {
+        self.lock().urgent = true;
+        self.hand_over();
     }
 
     /// Waits for a batch, and takes it. `before`: when the last one was taken.
@@ -69,7 +75,7 @@ impl Inbox {
         loop {
             let (batch, now) = (&state.batch, Instant::now());
             let paced = before.filter(|_| !state.urgent).map(|before| before + PACE);
-            let settled = state.moved.map(|moved| moved + SETTLE);
+            let settled = state.moved.map(|moved| moved + TOGETHER);
             let due = paced.max(settled).unwrap_or(now);
             let work = batch.reached.is_some() || batch.last;
             if work && (batch.last || due <= now) {
@@ -96,6 +102,6 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,26 +9,14 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::Identity;
+use super::super::limits;
 use super::super::mounts::Mounts;
-use super::super::session::Scene;
+use super::super::session::{CannotOpen, Scene};
 use super::places::View;
 use super::sys;
+use crate::exclude::Is;
+use crate::kernel_limits;
 use crate::report::text;
-
-/// Why a source cannot be watched by fanotify.
-#[derive(Debug)]
-pub(in super::super) enum CannotOpen {
-    /// It cannot be done here, for this reason.
-    Unable(String),
-    /// Something went wrong.
-    Failed(io::Error),
-}
-
-impl From<io::Error> for CannotOpen {
-    fn from(e: io::Error) -> Self {
-        CannotOpen::Failed(e)
-    }
-}
 
 /// A directory through which a marked file system is seen.
 #[derive(Debug)]
@@ -58,9 +45,10 @@ impl Marks {
             Errno::PERM => unable(PRIVILEGES),
             Errno::INVAL => unable("it needs Linux 5.9 or later"),
             Errno::NOSYS => unable("this kernel does not have it"),
-            Errno::MFILE => unable(
-                "there are too many groups; raise sysctl fs.fanotify.max_user_groups (or the limit of open files)",
-            ),
+            Errno::MFILE => {
+                let remedy = limits::remedy(kernel_limits::GROUPS, kernel_limits::one_each(1));
+                unable(format!("there are too many groups; {remedy}, or that of open files"))
+            }
             e => CannotOpen::Failed(e.into()),
         })?;
         let mut marks = Marks { group, seen: BTreeMap::new() };
@@ -111,7 +99,7 @@ impl Marks {
             is_root(path) || mounts.has(path) && seen.mark.as_ref().is_none_or(|mark| lines.contains(mark))
         });
         let mut new = Vec::new();
-        for path in mounts.all().filter(|path| !scene.excludes.excludes(path, true)) {
+        for path in mounts.all().filter(|path| !scene.excludes.excludes_within(path, Is::Directory)) {
             // What is not a directory has no events of its own; what is gone again is nobody's loss.
             let full = scene.source.path.join(path);
             let Ok(meta) = fs::symlink_metadata(&full) else { continue };
@@ -146,7 +134,10 @@ impl Marks {
                 unable(format!("the file system of {} cannot report its changes as a whole", shown()))
             }
             Errno::INVAL => unable("it needs Linux 5.9 or later"),
-            Errno::NOSPC => unable("there are too many marks; raise sysctl fs.fanotify.max_user_marks"),
+            Errno::NOSPC => {
+                let remedy = limits::remedy(kernel_limits::MARKS, kernel_limits::one_each(1));
+                unable(format!("there are too many marks; {remedy}"))
+            }
             e => CannotOpen::Failed(e.into()),
         })?;
         let mark = self.lines().difference(&before).next().cloned();

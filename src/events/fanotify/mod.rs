@@ -10,6 +10,7 @@
 //!   makes all that is below dirty.
 
 mod finder;
+mod handle;
 mod inbox;
 mod marks;
 mod pending;
@@ -18,6 +19,7 @@ mod records;
 mod renames;
 mod sys;
 mod unnamed;
+mod what;
 
 use std::fs::File;
 use std::io;
@@ -26,18 +28,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use log::info;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use self::finder::Finder;
 use self::inbox::Inbox;
-pub(super) use self::marks::CannotOpen;
 use self::marks::Marks;
 use self::records::{Record, records};
 use super::mounts::{self, Mounts};
-use super::session::{Ended, Found, Horizon, Missed, PAUSE, ROOT_CHECK, Scene, Session, wait};
+use super::session::{CannotOpen, Ended, Found, Horizon, Missed, PAUSE, ROOT_CHECK, Scene, Session, wait};
 use super::{Identity, recovery};
-use crate::state::record::Moment;
+use crate::moment::Moment;
 
 /// Large enough for a few thousand events.
 const READ_BUFFER: usize = 256 * 1024;
@@ -45,6 +47,8 @@ const READ_BUFFER: usize = 256 * 1024;
 /// A group with its marks.
 pub(super) struct Fanotify<'a> {
     scene: Scene<'a>,
+    /// Why it is fanotify.
+    why: String,
     root: Identity,
     /// Everything that happened after this moment is reported.
     opened: Moment,
@@ -54,11 +58,11 @@ pub(super) struct Fanotify<'a> {
     horizon: Horizon,
 }
 
-/// Marks the file systems of a source. From then on nothing is missed.
+/// Marks the file systems of a source. From then on nothing is missed. `why` it is fanotify is said when it is read.
 ///
 /// # Errors
 /// When that cannot be done.
-pub(super) fn open(scene: Scene<'_>) -> Result<Fanotify<'_>, CannotOpen> {
+pub(super) fn open(scene: Scene<'_>, why: String) -> Result<Fanotify<'_>, CannotOpen> {
     let opened = Moment::now();
     // First, so that whatever is mounted after it was looked at wakes us.
     let table = mounts::table()?;
@@ -66,17 +70,18 @@ pub(super) fn open(scene: Scene<'_>) -> Result<Fanotify<'_>, CannotOpen> {
     let marks = Marks::place(scene, &mounts)?;
     let root = marks.root().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let finder = Finder::new(scene, marks, mounts);
-    Ok(Fanotify { scene, root, opened, table, finder, horizon: Horizon::default() })
+    Ok(Fanotify { scene, why, root, opened, table, finder, horizon: Horizon::default() })
 }
 
 impl Session for Fanotify<'_> {
     fn run(&mut self, missed: &Missed) -> io::Result<Ended> {
-        let Fanotify { scene, root, opened, table, finder, horizon } = self;
+        let Fanotify { scene, why, root, opened, table, finder, horizon } = self;
         let (scene, group) = (*scene, finder.marks.group().try_clone_to_owned()?);
         if *missed == Missed::Nothing {
             horizon.reached(opened.clone());
         }
         let name = &scene.source.name;
+        info!("source `{name}`: watching by fanotify: {why}");
         scene.sink.watching(Some(*root));
         let (inbox, complete) = (Inbox::default(), AtomicBool::new(*missed == Missed::Nothing));
         thread::scope(|scope| {
@@ -93,7 +98,7 @@ impl Session for Fanotify<'_> {
                 .spawn_scoped(scope, move || finder.run(inbox, horizon))?;
             let read = Reader { scene, group: group.as_fd(), table, inbox, complete }.read();
             inbox.add(|batch| batch.last = true);
-            inbox.hand_over(true);
+            inbox.hand_over_now();
             read
         })?;
         Ok(inbox.ended().unwrap_or(Ended::Stopped))
@@ -138,7 +143,11 @@ impl Reader<'_> {
                 batch.mounts |= mounted;
                 batch.root |= root;
             });
-            self.inbox.hand_over(woken || mounted);
+            if woken || mounted {
+                self.inbox.hand_over_now();
+            } else {
+                self.inbox.hand_over();
+            }
             if stopping || self.inbox.ended().is_some() {
                 return Ok(());
             }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 
-use super::records::{Change, Handle, What};
+use super::handle::Handle;
+use super::records::Change;
+use super::what::What;
 
 /// With more names than this, they are forgotten: it is cheaper to look for what changed.
 const MOST: usize = 131_072;
@@ -133,8 +135,8 @@ mod tests {
     fn what_happens_to_one_name_is_put_together_and_directories_are_kept_apart() {
         let mut pending = Pending::default();
         let (one, two) = (handle(1), handle(2));
-        let (arrived, written) = (What::new(false, [true, false, false]), What::new(false, [false, false, true]));
-        let dir = What::new(true, [false, true, false]);
+        let (arrived, written) = (What(What::CREATE), What(What::MODIFY));
+        let dir = What(What::ON_DIR | What::MOVED_FROM);
         add(&mut pending, &one, "a", arrived);
         add(&mut pending, &one, "a", written);
         assert!(!pending.has_moves());
@@ -157,7 +159,7 @@ mod tests {
         let change = |dir, name| Change {
             dir: Handle::from_bytes(dir).unwrap(),
             name: OsStr::new(name),
-            what: What::new(true, [false, true, false]),
+            what: What(What::ON_DIR | What::MOVED_FROM),
         };
         pending.rename(&change(&one, "a"), &change(&two, "b"));
         pending.rename(&change(&two, "b"), &change(&one, "c"));
@@ -182,7 +184,7 @@ mod tests {
     fn with_too_many_names_it_is_known_that_they_are_lost() {
         let mut pending = Pending::default();
         for number in 0..=MOST {
-            add(&mut pending, &handle(1), &number.to_string(), What::new(false, [true, false, false]));
+            add(&mut pending, &handle(1), &number.to_string(), What(What::CREATE));
         }
         assert!(pending.is_lost() && !pending.is_empty());
         assert_eq!(pending.directories().count(), 0);

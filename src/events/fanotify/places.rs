@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::Identity;
-use super::records::Handle;
+use super::handle::Handle;
 use super::sys;
 
 /// Places are remembered for so many directories.

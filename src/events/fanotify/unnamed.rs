@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
 
-use super::records::What;
+use super::what::What;
 
 /// The number of the inode that this name may stand for, if what happened may have happened to a file without a name.
 pub(super) fn inode(name: &OsStr, what: What) -> Option<u64> {
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn only_the_number_of_an_inode_stands_for_a_file_without_a_name() {
-        let (written, created) = (What::new(false, [false, false, true]), What::new(false, [true, false, true]));
+        let (written, created) = (What(What::MODIFY), What(What::CREATE | What::MODIFY));
         for (name, expected) in
             [("#12", Some(12)), ("#", None), ("#012", None), ("12", None), ("#+1", None), ("#e#", None)]
         {

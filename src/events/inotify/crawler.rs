@@ -1,66 +1,42 @@
-//! The crawler of an inotify instance: it puts watches on directories, and looks again and again at what has none.
+//! The crawler of an inotify instance: it puts watches on directories, and has what has none looked at (`unwatched.rs`).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
 
-use log::{debug, error, info};
+use log::{debug, info};
 use rustix::fs::inotify;
 
 use super::super::recovery;
 use super::super::session::Missed;
+use super::task::Task;
+use super::unwatched::Scans;
+use super::walk::Follow;
 use super::{Inotify, NodeId, locked};
 use crate::dirty::Mark;
+use crate::moment::Moment;
 use crate::report::text::{self, count};
-use crate::state::record::Moment;
-use crate::tree::walk;
-
-/// What the crawler is asked to do.
-pub(super) enum Task {
-    /// Watch this directory and all below.
-    Crawl(NodeId),
-    /// Something left this name. If there is a directory all the same, watch it: two directories may have changed places,
-    /// which is reported as one move after the other.
-    Look(NodeId, OsString),
-    /// Something was mounted or unmounted here.
-    Mount(PathBuf),
-    /// Drop these watches, unless their directories have come back into the tree.
-    Unwatch(Vec<i32>),
-}
-
-/// What is not watched is looked at again after so many times the time that it took...
-const SCAN_SHARE: u32 = 20;
-/// ...but within these bounds.
-const SCAN_EVERY: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(600)];
-/// No less than this is recommended as a limit of watches.
-const LEAST_LIMIT: usize = 524_288;
-
-/// What was last looked at for want of watches.
-struct Scans {
-    /// Everything that happened before it was found.
-    since: Moment,
-    due: Instant,
-    /// That watches are missing was said.
-    told: bool,
-}
 
 impl Inotify<'_> {
     /// Does what it is asked to do, until nobody can ask any more.
     pub(super) fn crawler(&self, queue: &Receiver<Task>, missed: &Missed) {
-        let mut scans = Scans { since: Moment::now(), due: Instant::now(), told: false };
+        let mut scans = Scans::new();
         loop {
-            let task = if self.live.load(Ordering::Relaxed) && self.is_degraded() {
-                queue.recv_timeout(scans.due.saturating_duration_since(Instant::now()))
-            } else {
-                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
-            match task {
+            match self.next_task(queue, &scans) {
                 Ok(Task::Crawl(top)) => self.crawl(top),
                 Ok(Task::Look(dir, name)) => self.look(dir, &name),
-                Ok(Task::Mount(path)) => self.look_at_mount(&path),
+                Ok(Task::Mount(path)) => {
+                    if let Some(node) = self.node_at(&path) {
+                        self.crawl(node);
+                    }
+                }
+                Ok(Task::Unmounted(path)) => {
+                    if let Some(node) = self.node_at(&path) {
+                        self.walk(node, path);
+                    }
+                }
                 Ok(Task::Unwatch(watches)) => watches.into_iter().for_each(|watch| self.unwatch(watch)),
                 Err(RecvTimeoutError::Timeout) => {
                     self.to_crawl.fetch_add(1, Ordering::Relaxed);
@@ -76,11 +52,7 @@ impl Inotify<'_> {
             if !self.scene.stop.is_requested() && !self.live.swap(true, Ordering::Relaxed) {
                 self.begin(&scans.since, missed);
             }
-            if self.is_degraded() && !scans.told {
-                scans.told = true;
-                scans.due = Instant::now() + SCAN_EVERY[0];
-                self.tell_limit();
-            }
+            self.tell_limit(&mut scans);
         }
     }
 
@@ -118,7 +90,7 @@ impl Inotify<'_> {
             let path = self.tree().path(node);
             let Some(path) = path else { continue };
             let full = self.scene.source.path.join(&path);
-            let Ok(watch) = self.add_watch(&full, path.as_os_str().is_empty()) else { continue };
+            let Ok(watch) = self.add_watch(&full, Follow::at(&path)) else { continue };
             if !self.tree().set_watch(node, watch) {
                 self.unwatch(watch);
             } else if self.live.load(Ordering::Relaxed) {
@@ -139,16 +111,11 @@ impl Inotify<'_> {
         }
     }
 
-    /// What stands at the path now is another directory than before.
-    fn look_at_mount(&self, path: &Path) {
-        let node = {
-            let mut tree = self.tree();
-            let root = tree.root();
-            path.iter().try_fold(root, |node, name| tree.child_or_new(node, name))
-        };
-        if let Some(node) = node {
-            self.crawl(node);
-        }
+    /// The node for what stands at the path now, which is another directory than before.
+    fn node_at(&self, path: &Path) -> Option<NodeId> {
+        let mut tree = self.tree();
+        let root = tree.root();
+        path.iter().try_fold(root, |node, name| tree.child_or_new(node, name))
     }
 
     pub(super) fn unwatch(&self, watch: i32) {
@@ -156,54 +123,5 @@ impl Inotify<'_> {
             // The kernel may have dropped it already.
             let _ = inotify::remove_watch(&self.instance, watch);
         }
-    }
-
-    /// Watches what had no watch before, if there are any by now, and finds what changed in all of that since it was looked
-    /// at last.
-    fn scan_unwatched(&self, scans: &mut Scans) {
-        let (begun, now) = (Instant::now(), Moment::now());
-        let nodes = std::mem::take(&mut *locked(&self.unwatched));
-        let paths: Vec<PathBuf> = {
-            let tree = self.tree();
-            nodes.iter().filter_map(|node| tree.path(*node)).collect()
-        };
-        for node in nodes {
-            let path = self.tree().path(node);
-            if let Some(path) = path {
-                self.walk(node, path);
-            }
-        }
-        recovery::changed_since(&self.scene, &scans.since, &paths);
-        scans.since = now.clone();
-        scans.due = Instant::now() + (begun.elapsed() * SCAN_SHARE).clamp(SCAN_EVERY[0], SCAN_EVERY[1]);
-        *locked(&self.scanned) = Some(now);
-        if !self.is_degraded() {
-            info!("source `{}`: every directory is watched now", self.scene.source.name);
-            scans.told = false;
-            self.scene.sink.degraded(None);
-        }
-        // Its reader says how far it is.
-        self.scene.stop.waker.wake();
-    }
-
-    fn tell_limit(&self) {
-        let paths: Vec<PathBuf> = {
-            let tree = self.tree();
-            locked(&self.unwatched).iter().filter_map(|node| tree.path(*node)).collect()
-        };
-        let below = walk::census_below(self.scene.reach, &paths, &|_| 0).map_or(0, |census| census.directories.len());
-        let watched = self.tree().watched();
-        let all = watched + below.max(paths.len());
-        let limit = (all + all / 4).next_power_of_two().max(LEAST_LIMIT);
-        let why = format!("only {watched} of {} have an inotify watch", count(all, "directory"));
-        self.scene.sink.degraded(Some(&why));
-        error!(
-            "source `{}`: it has {}, and the kernel gives watches for only {watched} of them; what changes in the others is \
-             looked for every {} seconds, or less often where that takes long. Raise the limit: sysctl \
-             fs.inotify.max_user_watches={limit}",
-            self.scene.source.name,
-            count(all, "directory"),
-            SCAN_EVERY[0].as_secs()
-        );
     }
 }

@@ -1,9 +1,9 @@
 //! The inotify event source: one watch per directory.
 //!
-//! A reader thread decodes events and keeps the tree of directories (`reader.rs`); a crawler thread puts watches on
-//! directories (`crawler.rs`), with helpers where there are many (`walk.rs`). The crawler sees directories as they are now,
-//! the reader as they were when an event happened, so they may disagree on what a path stands for. These rules make them
-//! agree in the end, with nothing lost:
+//! A reader thread decodes events (`reader.rs`) and keeps the tree of directories in step with them (`event.rs`); a crawler
+//! thread puts watches on directories (`crawler.rs`), with helpers where there are many (`walk.rs`), and looks at those for which
+//! there are none (`unwatched.rs`). The crawler sees directories as they are now, the reader as they were when an event happened,
+//! so they may disagree on what a path stands for. These rules make them agree in the end, with nothing lost:
 //! - A directory that arrives under a name (made or moved) is crawled by its path; one that leaves is removed from the
 //!   tree with all below. A move is both, in whatever order and however often.
 //! - While the two are known to agree, a move within the tree is one change of the tree (`renames.rs`).
@@ -13,9 +13,13 @@
 //!   it reads the directory, and marks everything below as dirty *after* that.
 
 mod crawler;
+mod event;
 mod reader;
 mod renames;
+mod sharing;
+mod task;
 mod tree;
+mod unwatched;
 mod walk;
 
 use std::io;
@@ -23,17 +27,19 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 
 use rustix::fs::inotify::{self, CreateFlags};
 
-use self::crawler::Task;
 use self::reader::{READ_BUFFER, Reading};
+use self::task::Task;
 use self::tree::{DirTree, NodeId};
 use super::Identity;
 use super::session::{Ended, Horizon, Missed, Scene, Session, identity};
-use crate::state::record::Moment;
+use crate::moment::Moment;
+use crate::mutex::lock as locked;
+use crate::tree::file_system;
 
 /// One inotify instance with its tree.
 pub(super) struct Inotify<'a> {
@@ -73,7 +79,7 @@ pub(super) fn open(scene: Scene<'_>, why: String) -> io::Result<Inotify<'_>> {
         why,
         instance: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
         root: identity(&scene.source.path)?,
-        counts_links: walk::counts_links(&scene.source.path),
+        counts_links: file_system::counts_links(&scene.source.path),
         tree: Mutex::default(),
         horizon: Horizon::default(),
         live: AtomicBool::new(false),
@@ -120,13 +126,4 @@ impl Inotify<'_> {
     fn tree(&self) -> MutexGuard<'_, DirTree> {
         locked(&self.tree)
     }
-
-    /// Whether some directories have no watch.
-    fn is_degraded(&self) -> bool {
-        !locked(&self.unwatched).is_empty()
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! The reader of an inotify instance: it empties the kernel's queue, keeps the tree of directories in step with what is
-//! reported, and does nothing that could make it wait.
+//! The reader of an inotify instance: it empties the kernel's queue, and does nothing that could make it wait. What is made of
+//! each event is in `event.rs`.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -7,25 +7,22 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::fs::inotify::{Event, ReadFlags, Reader};
+use rustix::fs::inotify::Reader;
 use rustix::io::Errno;
 
-use super::super::Arrival;
 use super::super::mounts::Mounts;
 use super::super::session::{Ended, Found, PAUSE, ROOT_CHECK, identity, wait};
-use super::crawler::Task;
 use super::renames::{Leaving, Origins};
+use super::task::Task;
 use super::tree::{DirTree, NodeId};
 use super::{Inotify, locked};
-use crate::dirty::Mark;
-use crate::state::record::Moment;
+use crate::moment::Moment;
 
 /// After this time a directory that left its place without arriving elsewhere was moved out of the tree, and its watches
 /// are dropped. Until then they are kept: the kernel gives the same ones again when it arrives.
@@ -38,14 +35,14 @@ pub(super) struct Reading<'a> {
     tasks: Sender<Task>,
     to_crawl: &'a AtomicUsize,
     /// The tree is known to be as the events that were read tell: see [`renames`](super::renames).
-    settled: bool,
+    pub(super) settled: bool,
     /// The crawler was asked to do something since events were last looked for.
     asked: bool,
     /// Watches of directories that left their place, with the time.
     left: VecDeque<(Instant, Vec<i32>)>,
-    origins: Origins,
+    pub(super) origins: Origins,
     /// A directory that left its place by the last event.
-    leaving: Option<Leaving>,
+    pub(super) leaving: Option<Leaving>,
     pub(super) ended: Option<Ended>,
 }
 
@@ -71,12 +68,12 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes out of the tree what is not in its place any more.
-    fn leaves(&mut self, tree: &mut DirTree, node: NodeId) {
+    pub(super) fn leaves(&mut self, tree: &mut DirTree, node: NodeId) {
         self.left.push_back((Instant::now(), tree.remove(node)));
     }
 
     /// A directory has left its place, and did not arrive elsewhere by the next event.
-    fn has_left(&mut self, tree: &mut DirTree, leaving: Leaving) {
+    pub(super) fn has_left(&mut self, tree: &mut DirTree, leaving: Leaving) {
         self.leaves(tree, leaving.node);
         self.send(Task::Look(leaving.dir, leaving.name));
     }
@@ -127,9 +124,8 @@ impl Inotify<'_> {
             }
             reading.unwatch_what_left();
             for path in if mounted { mounts.changes()? } else { Vec::new() } {
-                if mounts.matters(self.scene.source, &path) {
-                    reading.send(Task::Mount(path));
-                }
+                let task = if mounts.matters(self.scene.source, &path) { Task::Mount } else { Task::Unmounted };
+                reading.send(task(path));
             }
             if mounted || root_checked.elapsed() >= ROOT_CHECK {
                 root_checked = Instant::now();
@@ -169,102 +165,5 @@ impl Inotify<'_> {
             }
         }
         Ok(found)
-    }
-
-    fn event(&self, reading: &mut Reading<'_>, event: &Event<'_>, name: Option<&OsStr>) {
-        let (watch, flags) = (event.wd(), event.events());
-        if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-            reading.ended = Some(Ended::Overflow);
-            return;
-        }
-        let mut tree = self.tree();
-        let leaving = reading.leaving.take();
-        let relocated = leaving.is_some_and(|leaving| {
-            let arrives = self.relocate(&mut tree, &leaving, event, name);
-            if !arrives {
-                reading.has_left(&mut tree, leaving);
-            }
-            arrives
-        });
-        let Some(dir) = tree.by_watch(watch) else { return };
-        let Some(name) = name else {
-            if dir == tree.root() {
-                if flags
-                    .intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT | ReadFlags::IGNORED)
-                {
-                    reading.ended = Some(Ended::RootLost);
-                } else if flags.contains(ReadFlags::ATTRIB) {
-                    self.scene.sink.mark(Path::new(""), Mark::Path);
-                }
-            } else if flags.contains(ReadFlags::IGNORED) {
-                tree.forget_watch(watch);
-            }
-            return;
-        };
-        let Some(path) = tree.path(dir).map(|dir| dir.join(name)) else { return };
-        let is_dir = flags.contains(ReadFlags::ISDIR);
-        let excluded = self.scene.excludes.excludes_entry(&path, is_dir);
-        let mut mark = Mark::Path;
-        // Or two directories have changed places, and what was here is about to be reported as having left.
-        let mut replaces = false;
-        if is_dir && flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
-            let node = tree.child(dir, name);
-            let is_move = flags.contains(ReadFlags::MOVED_FROM) && !excluded;
-            match node {
-                Some(node) if is_move && reading.settled => {
-                    reading.leaving = Some(Leaving { number: event.cookie(), node, dir, name: name.to_owned() });
-                }
-                _ => {
-                    if let Some(node) = node {
-                        reading.leaves(&mut tree, node);
-                    }
-                    if is_move {
-                        reading.send(Task::Look(dir, name.to_owned()));
-                    }
-                }
-            }
-        } else if is_dir && flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) && !excluded {
-            mark = Mark::Deep;
-            // A move may replace an empty directory, of which nothing else is reported.
-            if flags.contains(ReadFlags::MOVED_TO)
-                && !relocated
-                && let Some(node) = tree.child(dir, name)
-            {
-                reading.leaves(&mut tree, node);
-                replaces = true;
-            }
-            // The crawler may have found it before.
-            if let Some(node) = tree.child_or_new(dir, name).filter(|node| !tree.is_watched(*node)) {
-                reading.send(Task::Crawl(node));
-            }
-        }
-        drop(tree);
-        if flags.contains(ReadFlags::MOVED_FROM) {
-            reading.origins.leaves(event.cookie(), (!excluded).then(|| path.clone()));
-        }
-        if flags.contains(ReadFlags::MOVED_TO) {
-            let from = reading.origins.arrives(event.cookie());
-            if !excluded {
-                self.scene.sink.moved(from.as_deref(), &path);
-                if replaces {
-                    self.scene.sink.directory(&path, Mark::Path);
-                }
-                if is_dir {
-                    self.scene.sink.arrived(&path, Arrival::Renamed);
-                }
-            }
-        } else if is_dir && flags.contains(ReadFlags::CREATE) && !excluded {
-            self.scene.sink.arrived(&path, Arrival::Made);
-        }
-        match (excluded, is_dir) {
-            (true, _) => {}
-            (false, true) => self.scene.sink.directory(&path, mark),
-            (false, false) => {
-                if flags.intersects(ReadFlags::MODIFY | ReadFlags::CREATE | ReadFlags::MOVED_TO) {
-                    self.scene.sink.content(&path);
-                }
-                self.scene.sink.mark(&path, mark);
-            }
-        }
     }
 }

@@ -18,6 +18,7 @@ use rustix::fs::inotify::{Event, ReadFlags};
 
 use super::Inotify;
 use super::tree::{DirTree, NodeId};
+use crate::exclude::Is;
 
 /// So many renames may begin before one of them ends. The two halves of one come one after the other, but for what others
 /// put in between.
@@ -69,7 +70,7 @@ impl Inotify<'_> {
         let (Some(name), Some(dir)) = (name.filter(|_| arrives), tree.by_watch(event.wd())) else { return false };
         let excludes = self.scene.excludes;
         let is_free = tree.child(dir, name).is_none();
-        let is_mirrored = || tree.path(dir).is_some_and(|dir| !excludes.excludes_entry(&dir.join(name), true));
+        let is_mirrored = || tree.path(dir).is_some_and(|dir| !excludes.excludes_entry(&dir.join(name), Is::Directory));
         let all_of_it = !excludes.depend_on_place() && !self.left_out.load(Ordering::Relaxed);
         is_free && all_of_it && is_mirrored() && tree.relocate(leaving.node, dir, name)
     }

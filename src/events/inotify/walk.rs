@@ -7,8 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use log::warn;
@@ -16,9 +15,10 @@ use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{AtFlags, CWD, FileType, Mode as FsMode, OFlags, RawDir};
 use rustix::io::Errno;
 
+use super::sharing::{Shared, Waiting};
 use super::{Inotify, NodeId, locked};
+use crate::exclude::Is;
 use crate::report::text;
-use crate::tree::file_system_kind;
 
 /// When so many directories are watched and there are still more, others help.
 const MANY: usize = 256;
@@ -27,17 +27,18 @@ const MOST_THREADS: usize = 8;
 /// Entries are read in portions of this size, in bytes.
 const BUFFER: usize = 32 * 1024;
 
-/// A directory that is to be watched.
-type Waiting = (NodeId, PathBuf);
+/// Which symbolic links are followed: the root may be given as one; nothing below is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follow {
+    Root,
+    Nothing,
+}
 
-/// What several threads share.
-#[derive(Default)]
-struct Shared {
-    /// The directories that anybody may take, and how many threads are at work.
-    state: Mutex<(Vec<Waiting>, usize)>,
-    changed: Condvar,
-    /// How many threads have nothing to do.
-    idle: AtomicUsize,
+impl Follow {
+    /// At a path, relative to the root.
+    pub(super) fn at(path: &Path) -> Follow {
+        if path.as_os_str().is_empty() { Follow::Root } else { Follow::Nothing }
+    }
 }
 
 impl Inotify<'_> {
@@ -51,12 +52,12 @@ impl Inotify<'_> {
             self.directory(node, &path, &mut waiting, &mut buffer);
             done += 1;
             if done >= MANY && threads > 1 && waiting.len() > 1 {
-                let shared = Shared { state: Mutex::new((std::mem::take(&mut waiting), 0)), ..Shared::default() };
+                let shared = Shared::new(std::mem::take(&mut waiting));
                 thread::scope(|scope| {
                     for _ in 1..threads {
                         // With fewer helpers it takes longer, that is all.
                         let _ = thread::Builder::new()
-                            .name("watcher".to_owned())
+                            .name("watches".to_owned())
                             .spawn_scoped(scope, || self.help(&shared));
                     }
                     self.help(&shared);
@@ -72,7 +73,7 @@ impl Inotify<'_> {
         while shared.take(&mut own) {
             while let Some((node, path)) = own.pop() {
                 self.directory(node, &path, &mut own, &mut buffer);
-                if own.len() > 1 && shared.idle.load(Ordering::Relaxed) > 0 {
+                if own.len() > 1 && shared.has_idle() {
                     shared.give(&mut own);
                 }
             }
@@ -85,32 +86,19 @@ impl Inotify<'_> {
         if self.scene.stop.is_requested() && !self.live.load(Ordering::Relaxed) {
             return;
         }
-        let is_root = path.as_os_str().is_empty();
+        let follow = Follow::at(path);
         let full = self.scene.source.path.join(path);
         // The watch comes first, by the path: should something else stand there by the next step, or should a symbolic link
         // on the way lead elsewhere, then there is an event of a directory above, which is watched already, that makes this
         // node invalid.
-        match self.add_watch(&full, is_root) {
-            Ok(watch) => {
-                let mut tree = self.tree();
-                let robbed = tree.by_watch(watch).filter(|owner| *owner != node);
-                if !tree.set_watch(node, watch) {
-                    drop(tree);
-                    // It left in the meantime; where it arrives, it is watched anew.
-                    return self.unwatch(watch);
-                }
-                locked(&self.robbed).extend(robbed);
-            }
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return,
-            // What is below it would have none either.
-            Err(Errno::NOSPC | Errno::NOMEM) => return locked(&self.unwatched).push(node),
-            Err(e) => self.not_watched(&full, e),
-        }
-        let Ok(stat) =
-            rustix::fs::statat(CWD, &full, if is_root { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW })
-        else {
+        if !self.watch(node, &full, follow) {
             return;
+        }
+        let flags = match follow {
+            Follow::Root => AtFlags::empty(),
+            Follow::Nothing => AtFlags::SYMLINK_NOFOLLOW,
         };
+        let Ok(stat) = rustix::fs::statat(CWD, &full, flags) else { return };
         // What is mounted there is not mirrored.
         let reach = self.scene.reach;
         if reach.is_elsewhere(stat.st_dev) {
@@ -121,7 +109,7 @@ impl Inotify<'_> {
         if stat.st_nlink == 2 && Some(stat.st_dev) == self.counts_links {
             return;
         }
-        let dir = match open_dir(&full, is_root) {
+        let dir = match open_dir(&full, follow) {
             Ok(dir) => dir,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return,
             Err(e) => return self.not_watched(&full, e),
@@ -143,7 +131,32 @@ impl Inotify<'_> {
         }
     }
 
-    pub(super) fn add_watch(&self, path: &Path, is_root: bool) -> Result<i32, Errno> {
+    /// Watches a directory; false when there is nothing below it to be looked at.
+    fn watch(&self, node: NodeId, full: &Path, follow: Follow) -> bool {
+        match self.add_watch(full, follow) {
+            Ok(watch) => {
+                let mut tree = self.tree();
+                let robbed = tree.by_watch(watch).filter(|owner| *owner != node);
+                if !tree.set_watch(node, watch) {
+                    drop(tree);
+                    // It left in the meantime; where it arrives, it is watched anew.
+                    self.unwatch(watch);
+                    return false;
+                }
+                locked(&self.robbed).extend(robbed);
+            }
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return false,
+            // What is below it would have none either: see `unwatched.rs`.
+            Err(Errno::NOSPC | Errno::NOMEM) => {
+                locked(&self.unwatched).push(node);
+                return false;
+            }
+            Err(e) => self.not_watched(full, e),
+        }
+        true
+    }
+
+    pub(super) fn add_watch(&self, path: &Path, follow: Follow) -> Result<i32, Errno> {
         let mut flags = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MOVED_FROM
@@ -153,8 +166,10 @@ impl Inotify<'_> {
             | WatchFlags::ATTRIB
             | WatchFlags::ONLYDIR
             | WatchFlags::EXCL_UNLINK;
-        // The root may be given as a symbolic link; nothing below is followed.
-        flags |= if is_root { WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF } else { WatchFlags::DONT_FOLLOW };
+        flags |= match follow {
+            Follow::Root => WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF,
+            Follow::Nothing => WatchFlags::DONT_FOLLOW,
+        };
         inotify::add_watch(&self.instance, path, flags)
     }
 
@@ -186,7 +201,7 @@ impl Inotify<'_> {
                 _ => false,
             };
             let excludes = self.scene.excludes;
-            if is_dir && (excludes.is_empty() || !excludes.excludes_entry(&path.join(name), true)) {
+            if is_dir && (excludes.is_empty() || !excludes.excludes_entry(&path.join(name), Is::Directory)) {
                 names.push(name.to_owned());
             }
         }
@@ -194,51 +209,12 @@ impl Inotify<'_> {
     }
 }
 
-impl Shared {
-    /// Takes some of what waits; false when nobody will add to that any more.
-    fn take(&self, own: &mut Vec<Waiting>) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.idle.fetch_add(1, Ordering::Relaxed);
-        while state.0.is_empty() && state.1 > 0 {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        self.idle.fetch_sub(1, Ordering::Relaxed);
-        let left = state.0.len() / 2;
-        own.extend(state.0.drain(left..));
-        state.1 += usize::from(!own.is_empty());
-        !own.is_empty()
-    }
-
-    /// Gives away half: the upper half of the tree, where most of the work is.
-    fn give(&self, own: &mut Vec<Waiting>) {
-        let half = own.len() / 2;
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.extend(own.drain(..half));
-        self.changed.notify_one();
-    }
-
-    /// What was taken is done.
-    fn done(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 -= 1;
-        self.changed.notify_all();
-    }
-}
-
-fn open_dir(path: &Path, is_root: bool) -> Result<OwnedFd, Errno> {
+fn open_dir(path: &Path, follow: Follow) -> Result<OwnedFd, Errno> {
     let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if !is_root {
+    if follow == Follow::Nothing {
         flags |= OFlags::NOFOLLOW;
     }
     rustix::fs::open(path, flags, FsMode::empty())
-}
-
-/// The device of the root, if its file system counts the links of its directories: each directory in a directory is one more
-/// of those. Many others do not (Btrfs, overlayfs, and what comes over a network).
-pub(super) fn counts_links(root: &Path) -> Option<u64> {
-    /// ext2, ext3 and ext4; XFS; tmpfs (statfs(2)).
-    const COUNTING: [u64; 3] = [0xef53, 0x5846_5342, 0x0102_1994];
-    let kind = file_system_kind(root)?;
-    let device = rustix::fs::stat(root).ok()?.st_dev;
-    COUNTING.contains(&kind).then_some(device)
 }
 
 fn is_dots(name: &CStr) -> bool {

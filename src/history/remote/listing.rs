@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::{Remote, permanent};
+use super::{Remote, Vanished, permanent};
+use crate::bucket::HISTORY_DIR;
 use crate::exit::Exit;
-use crate::history::bucket::HISTORY_DIR;
-use crate::history::retention::{self, Found, Unit};
 use crate::mirror::Endpoint;
-use crate::rsync::argv::{self, Depth};
+use crate::report::text;
+use crate::retention::{self, Found, Unit};
 use crate::rsync::listing::{self, Entry};
 use crate::rsync::outcome::{Failing, Outcome};
+use crate::rsync::probe;
+use crate::rsync::retrieval::{self, Depth};
 
 /// What was listed.
 #[derive(Debug)]
-pub struct Listed<A> {
+pub struct Listing<A> {
     /// Every bucket, and every day without buckets, the oldest first, with what was made of its entries.
     pub units: Vec<(Unit, A)>,
     /// The names that are neither, nor in one.
@@ -23,7 +25,7 @@ pub struct Listed<A> {
     pub failing: Failing,
 }
 
-impl<A> Listed<A> {
+impl<A> Listing<A> {
     /// Whether all of it is known.
     #[must_use]
     pub fn outcome(&mut self) -> Outcome {
@@ -61,7 +63,7 @@ impl Remote<'_> {
         &mut self,
         path: &Path,
         mut on_entry: impl FnMut(&mut A, Unit, &Path, &Entry),
-    ) -> Result<Listed<A>, Outcome> {
+    ) -> Result<Listing<A>, Outcome> {
         type Made<A> = (Vec<Found>, BTreeMap<Unit, A>);
         let begin = || (Vec::new(), BTreeMap::new());
         let ((found, mut made), failing) =
@@ -75,7 +77,7 @@ impl Remote<'_> {
             })?;
         let (units, foreign) = retention::units(&found);
         let units = units.into_iter().map(|unit| (unit, made.remove(&unit).unwrap_or_default())).collect();
-        Ok(Listed { units, foreign, failing })
+        Ok(Listing { units, foreign, failing })
     }
 
     /// Goes through a listing, from its beginning again when the daemon was busy.
@@ -92,26 +94,23 @@ impl Remote<'_> {
         let name = Path::new(&self.mirror.source.name);
         let outcome = self.session(|remote| {
             (made, is_directory) = (begin(), true);
-            let command = argv::history_listing(remote.mirror, depth);
-            let finished = remote.finished(command, |line| {
+            let command = retrieval::history_listing(remote.mirror, depth);
+            let on_line = |line: &[u8]| {
                 let Some(entry) = listing::parse(line) else { return };
                 match entry.path.strip_prefix(name) {
                     Ok(below) if below.as_os_str().is_empty() => is_directory = entry.is_directory(),
                     Ok(below) => on_entry(&mut made, below, &entry),
                     Err(_) => {}
                 }
-            });
-            match finished {
-                // What is being pruned meanwhile may or may not be listed, as if it had been asked sooner or later.
-                Ok(finished) if finished.status.code() == Some(24) && matches!(depth, Depth::Below(_)) => Outcome::Done,
-                Ok(finished) => remote.meaning(&finished),
-                Err(outcome) => outcome,
-            }
+            };
+            // Who asks which buckets there are has to know all of them.
+            let vanished = if matches!(depth, Depth::Below(_)) { Vanished::Fine } else { Vanished::Failed };
+            remote.run(command, on_line, vanished)
         });
         match outcome {
             // A link may lead anywhere, also to what is no history.
             Outcome::Done | Outcome::Partial(_) if !is_directory => {
-                let why = format!("{HISTORY_DIR}/{} is no directory itself: it is not looked into", name.display());
+                let why = format!("{HISTORY_DIR}/{} is no directory itself: it is not looked into", text::path(name));
                 Err(permanent(Exit::Refused, why))
             }
             Outcome::Done => Ok((made, Failing::default())),
@@ -123,9 +122,8 @@ impl Remote<'_> {
     /// Whether a local target has any history; of a daemon the listing tells.
     fn is_there(&self) -> Result<bool, Outcome> {
         let Endpoint::Directory(root) = &self.mirror.endpoint else { return Ok(true) };
-        if !root.is_dir() {
-            let why = format!("the target directory {} does not exist; is it mounted?", root.display());
-            return Err(permanent(Exit::Unreachable, why));
+        if let Some(trouble) = probe::target_missing(&self.mirror.endpoint) {
+            return Err(Outcome::Permanent(trouble));
         }
         Ok(root.join(HISTORY_DIR).is_dir())
     }

@@ -7,13 +7,15 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, fstat, openat, openat2, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::mutex::lock;
 
 /// A directory is looked through again this often when something is left in it: some file systems skip entries while
 /// others are being removed.
@@ -129,7 +131,7 @@ impl Walk<'_> {
 
     /// Notes a failure.
     pub(super) fn fail(&self, path: &Path, error: Errno) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failing = lock(&self.failing);
         if failing.len() < KEPT {
             failing.insert(path.to_owned(), words(error));
         }
@@ -215,7 +217,7 @@ impl Walk<'_> {
             let Ok(stat) = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 directories.push(name.to_owned());
-            } else if stat.st_nlink < 2 || links.lock().unwrap_or_else(PoisonError::into_inner).insert(stat.st_ino) {
+            } else if stat.st_nlink < 2 || lock(links).insert(stat.st_ino) {
                 total += blocks(stat.st_blocks);
             }
             Ok(())

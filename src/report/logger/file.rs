@@ -4,9 +4,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use rustix::io::Errno;
 
 use crate::exit::{Exit, Failure};
+use crate::files::{check_owner, guarded, is_link};
+use crate::mutex::lock;
 use crate::report::text;
 
 /// Its mode: names of files are nobody else's business.
@@ -29,7 +33,12 @@ struct State {
 impl LogFile {
     /// Opens it, and makes it when it is not there.
     pub(super) fn open(path: &Path) -> Result<LogFile, Failure> {
-        let cannot = |e: io::Error| Failure::new(Exit::Failed, format!("--log-file {}: {e}", text::path(path)));
+        let cannot = |e: io::Error| {
+            Failure::new(
+                Exit::Failed,
+                format!("--log-file {}: {e}; name a file that can be made there", text::path(path)),
+            )
+        };
         // Wherever the program goes, the file stays the same.
         let path = std::path::absolute(path).map_err(cannot)?;
         let file = open(&path).map_err(cannot)?;
@@ -41,7 +50,7 @@ impl LogFile {
     /// # Errors
     /// What is to be said about it, unless that was said.
     pub(super) fn write(&self, line: &str) -> Result<(), Option<String>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let written = state.follow(&self.path).and_then(|()| state.file.write_all(line.as_bytes()));
         match written {
             Ok(()) => {
@@ -71,21 +80,17 @@ impl State {
 /// Opens a file to add to it. In a directory where others may write, somebody could have put something there first: a link
 /// to a file of ours, a pipe, or a file that stays theirs.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(path);
-    let file = file.map_err(|e| match e.raw_os_error() {
-        Some(libc::ELOOP) => io::Error::other("is a symbolic link; name the file itself"),
-        Some(libc::ENXIO) => io::Error::other("is no file"),
+    let file = guarded(OpenOptions::new().append(true).create(true).mode(MODE)).open(path);
+    let file = file.map_err(|e| match Errno::from_io_error(&e) {
+        _ if is_link(&e) => io::Error::other("is a symbolic link; name the file itself"),
+        Some(Errno::NXIO) => io::Error::other("is no file"),
         _ => e,
     })?;
     let meta = file.metadata()?;
-    let me = rustix::process::geteuid().as_raw();
     if !meta.is_file() {
         return Err(io::Error::other("is no file"));
     }
-    if meta.uid() != me && meta.uid() != 0 {
-        return Err(io::Error::other(format!("belongs to user {}, not to this user ({me})", meta.uid())));
-    }
+    check_owner(&meta)?;
     if meta.nlink() > 1 {
         return Err(io::Error::other("has further names: it may be another file"));
     }

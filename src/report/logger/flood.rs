@@ -2,6 +2,8 @@
 
 use log::LevelFilter;
 
+use super::PATHS;
+
 /// So many are shown in a row.
 const MOST: u64 = 1_000;
 
@@ -29,9 +31,9 @@ impl Flood {
         Flood { most: if level == LevelFilter::Trace { u64::MAX } else { MOST }, count: 0 }
     }
 
-    /// Judges the next message.
-    pub(super) fn judge(&mut self, is_about_a_path: bool) -> Verdict {
-        if is_about_a_path {
+    /// Judges the next message, which has this target.
+    pub(super) fn judge(&mut self, target: &str) -> Verdict {
+        if target == PATHS {
             self.count += 1;
             return if self.count <= self.most { Verdict::Show } else { Verdict::Hide };
         }
@@ -49,11 +51,11 @@ mod tests {
     #[test]
     fn many_in_a_row_are_counted() {
         let mut flood = Flood::new(LevelFilter::Debug);
-        let shown = (0..MOST + 7).filter(|_| flood.judge(true) == Verdict::Show).count();
+        let shown = (0..MOST + 7).filter(|_| flood.judge(PATHS) == Verdict::Show).count();
         assert_eq!(shown as u64, MOST);
-        assert_eq!([flood.judge(false), flood.judge(false)], [Verdict::ShowAfter(7), Verdict::Show]);
-        assert_eq!(flood.judge(true), Verdict::Show);
+        assert_eq!([flood.judge("another"), flood.judge("another")], [Verdict::ShowAfter(7), Verdict::Show]);
+        assert_eq!(flood.judge(PATHS), Verdict::Show);
         let mut all = Flood::new(LevelFilter::Trace);
-        assert!((0..MOST * 2).all(|_| all.judge(true) == Verdict::Show));
+        assert!((0..MOST * 2).all(|_| all.judge(PATHS) == Verdict::Show));
     }
 }

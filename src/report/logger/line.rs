@@ -7,6 +7,8 @@ use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 use serde_json::{Map, Number, json};
 
+use crate::report::text::escaped;
+
 /// What a line is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
@@ -51,12 +53,17 @@ pub(super) fn line(record: &Record<'_>, prefix: Prefix, format: Format) -> Strin
     match (prefix, format) {
         (Prefix::Journal, Format::Json) => format!("<{priority}>{}\n", object(record)),
         (_, Format::Json) => object(record) + "\n",
-        (Prefix::Journal, Format::Text) => format!("<{priority}>{}\n", record.args()),
-        (Prefix::Word, Format::Text) => format!("{word}{}\n", record.args()),
+        (Prefix::Journal, Format::Text) => format!("<{priority}>{}\n", message(record)),
+        (Prefix::Word, Format::Text) => format!("{word}{}\n", message(record)),
         (Prefix::Time, Format::Text) => {
-            format!("{} {word}{}\n", Local::now().format("%Y-%m-%d %H:%M:%S"), record.args())
+            format!("{} {word}{}\n", Local::now().format("%Y-%m-%d %H:%M:%S"), message(record))
         }
     }
+}
+
+/// A message is one line. Who writes it escapes the names in it; what slips through does no harm here.
+fn message(record: &Record<'_>) -> String {
+    escaped(record.args().to_string().as_bytes())
 }
 
 fn object(record: &Record<'_>) -> String {
@@ -76,7 +83,9 @@ impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let mut one = One(json!(null));
         value.visit(&mut one)?;
-        self.0.insert(key.to_string(), one.0);
+        if !one.0.is_null() {
+            self.0.insert(key.to_string(), one.0);
+        }
         Ok(())
     }
 }
@@ -87,6 +96,10 @@ struct One(serde_json::Value);
 impl VisitValue<'_> for One {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
         self.0 = json!(value.to_string());
+        Ok(())
+    }
+
+    fn visit_null(&mut self) -> Result<(), Error> {
         Ok(())
     }
 
@@ -117,5 +130,21 @@ mod tests {
         let shown = ["level", "message", "mirror", "bytes", "seconds"].map(|key| object[key].to_string());
         assert_eq!(shown, ["\"warn\"", "\"m: x\"", "\"a\\\"b\"", "7", "0.5"]);
         assert!(object["time"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn nothing_in_a_message_reaches_the_terminal_or_begins_another_line() {
+        let record = Record::builder().level(Level::Error).args(format_args!("a\u{1b}[2J\nb\u{202e}")).build();
+        assert_eq!(line(&record, Prefix::Word, Format::Text), "error: a\\u{1b}[2J\\nb\\u{202e}\n");
+    }
+
+    #[test]
+    fn a_field_without_a_value_is_left_out() {
+        let nothing: Option<String> = None;
+        let (nothing, path) = (log::kv::ToValue::to_value(&nothing), Value::from("p"));
+        let fields = [("path_hex", nothing), ("path", path)];
+        let record = Record::builder().level(Level::Info).args(format_args!("x")).key_values(&fields).build();
+        let object: serde_json::Value = serde_json::from_str(&line(&record, Prefix::Word, Format::Json)).unwrap();
+        assert_eq!((object.get("path_hex"), &object["path"]), (None, &json!("p")));
     }
 }

@@ -1,43 +1,30 @@
 //! What rsync 3.2.7 and 3.5.0 were seen to print, and what it must be taken for.
 
-use std::sync::Arc;
+mod paths;
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::settings::{Attributes, Host, Jobs, Rsync, Source};
+use crate::mirror::{Endpoint, Mirror};
+use crate::rsync::children::{Limit, NotRun};
+use crate::rsync::fixture::{daemon, mirror};
 
-fn mirror(endpoint: Endpoint) -> Mirror {
-    let source = Source {
-        name: "n".into(),
-        path: "/tmp/p/src".into(),
-        targets: vec![],
-        exclude: vec![],
-        watch_exclude: vec![],
-        marker: None,
-        one_file_system: true,
-    };
-    let rsync = Rsync {
-        user: None,
-        password_file: None,
-        timeout: Duration::from_secs(1),
-        connect_timeout: Duration::from_secs(1),
-        bwlimit: None,
-        jobs: Jobs::Auto,
-        attributes: Attributes::default(),
-        extra_args: vec![],
-    };
-    Mirror { source: Arc::new(source), endpoint, rsync: Arc::new(rsync), excludes: Arc::default() }
+/// That of a run that ended by itself and was heard out.
+fn ending(code: i32, errors: &[Vec<u8>]) -> Ending<'_> {
+    let status = ExitStatus::from_raw(code << 8);
+    Ending { by: EndedBy::Itself, status, heard_out: true, errors, not_deleted: &[], deletions_skipped: false }
 }
 
-fn daemon() -> Mirror {
-    mirror(Endpoint::Daemon { host: Host { name: "h".into(), port: 873 }, module: "m".into() })
+fn lines(stderr: &str) -> Vec<Vec<u8>> {
+    stderr.lines().map(|line| line.as_bytes().to_vec()).collect()
 }
 
 fn outcome_of(mirror: &Mirror, code: i32, stderr: &str) -> Outcome {
-    let errors: Vec<Vec<u8>> = stderr.lines().map(|l| l.as_bytes().to_vec()).collect();
-    classify(mirror, Ending { code: Some(code), errors: &errors, not_deleted: &[], deletions_skipped: false })
+    classify(mirror, ending(code, &lines(stderr)))
 }
 
 /// The class and exit code in short.
@@ -69,7 +56,8 @@ fn failures_of_whole_jobs() {
         (1, "ERROR: module is read only\nrsync error: syntax or usage error (code 1)", ("permanent", Exit::Failed)),
         (2, "invalid file mode 00 for z [Receiver]", ("no missing args", Exit::Done)),
         (2, "ABORTING due to invalid path from sender: a/b", ("no missing args", Exit::Done)),
-        (2, "rsync error: protocol incompatibility (code 2)", ("permanent", Exit::Failed)),
+        (2, "protocol version mismatch -- is your shell clean?", ("permanent", Exit::Failed)),
+        (2, "file has vanished: \"/a\"\nrsync error: protocol incompatibility (code 2)", ("aborted", Exit::Failed)),
         (4, "rsync: The server is configured to refuse --delete", ("permanent", Exit::Failed)),
         (
             10,
@@ -93,12 +81,75 @@ fn failures_of_whole_jobs() {
         ),
         (30, "", ("aborted", Exit::Unreachable)),
         (35, "", ("transient", Exit::Unreachable)),
+        (25, "", ("limited", Exit::Refused)),
+        (0, "Deletions stopped due to --max-delete limit (3 skipped)", ("limited", Exit::Refused)),
+        (23, "rsync: x\nDeletions stopped due to --max-delete limit (3 skipped)", ("limited", Exit::Refused)),
+        (23, "rsync: \"Deletions stopped due to --max-delete limit\"", ("partial", Exit::Partial)),
         (99, "", ("aborted", Exit::Failed)),
         (0, "", ("done", Exit::Done)),
     ];
     for (code, stderr, expected) in cases {
         assert_eq!(class(&outcome_of(&daemon(), code, stderr)), expected, "{code} {stderr}");
     }
+}
+
+#[test]
+fn who_or_what_ended_a_run_says_more_than_its_exit_code() {
+    let (killed, no_words) = (ExitStatus::from_raw(9), lines(""));
+    let limited = lines("Deletions stopped due to --max-delete limit (3 skipped)");
+    let aborted = ("aborted", Exit::Unreachable);
+    let done = ending(0, &no_words);
+    let failed = ending(23, &limited);
+    let cases = [
+        (Ending { by: EndedBy::Stop, status: killed, ..done }, ("stopped", Exit::Done)),
+        (Ending { by: EndedBy::Stop, ..failed }, ("stopped", Exit::Done)),
+        (Ending { by: EndedBy::Standstill, status: killed, ..done }, aborted),
+        // It was on the way to its end when it was found to stand still.
+        (Ending { by: EndedBy::Standstill, ..failed }, aborted),
+        (Ending { by: EndedBy::Standstill, ..done }, aborted),
+        (Ending { status: killed, ..done }, ("aborted", Exit::Failed)),
+        // `@RSYNCD: EXIT` instead of a session.
+        (Ending { heard_out: false, ..done }, ("transient", Exit::Unreachable)),
+        (Ending { heard_out: false, errors: &limited, ..done }, ("limited", Exit::Refused)),
+        (Ending { heard_out: false, ..ending(23, &no_words) }, ("partial", Exit::Partial)),
+        (done, ("done", Exit::Done)),
+    ];
+    for (ending, expected) in cases {
+        assert_eq!(class(&classify(&daemon(), ending)), expected, "{ending:?}");
+    }
+}
+
+#[test]
+fn what_was_not_run_to_its_end_may_have_begun_a_session() {
+    let error = || std::io::Error::from_raw_os_error(11);
+    let limit = Limit { time: Duration::from_secs(3), bytes: 1 };
+    for (why, expected) in [
+        (NotRun::Closed, ("stopped", Exit::Done)),
+        (NotRun::Limit(limit), ("permanent", Exit::Unreachable)),
+        (NotRun::Start(error()), ("transient", Exit::Failed)),
+        (NotRun::Read(error()), ("aborted", Exit::Failed)),
+    ] {
+        let shown = format!("{why:?}");
+        assert_eq!(class(&not_run(why)), expected, "{shown}");
+    }
+}
+
+#[test]
+fn only_the_one_answer_means_that_there_is_none() {
+    let absent = lines("rsync: [sender] change_dir \"nonex\" (in m) failed: No such file or directory (2)");
+    assert!(ending(23, &absent).says_absent());
+    for ending in [ending(3, &absent), Ending { by: EndedBy::Stop, ..ending(23, &absent) }] {
+        assert!(!ending.says_absent(), "{ending:?}");
+    }
+    for other in [
+        "rsync: [sender] change_dir \"x\" (in m) failed: Permission denied (13)",
+        "@ERROR: chdir failed",
+        "rsync error: some files/attrs were not transferred (see previous errors) (code 23)",
+    ] {
+        assert!(!ending(23, &lines(other)).says_absent(), "{other}");
+    }
+    assert!(ending(24, &absent).says_vanished() && !ending(23, &absent).says_vanished());
+    assert!(!Ending { by: EndedBy::Stop, ..ending(24, &absent) }.says_vanished());
 }
 
 #[test]
@@ -111,46 +162,16 @@ fn a_daemon_that_lets_nobody_in_is_not_said_to_refuse_an_option() {
 #[test]
 fn success_that_left_a_directory_is_not_success() {
     let left = [PathBuf::from("d2")];
-    let outcome =
-        classify(&daemon(), Ending { code: Some(0), errors: &[], not_deleted: &left, deletions_skipped: false });
+    let outcome = classify(&daemon(), Ending { not_deleted: &left, ..ending(0, &[]) });
     let Outcome::Partial(failing) = outcome else { panic!("{outcome:?}") };
     assert!(failing.paths.contains_key(Path::new("d2")));
-}
-
-#[test]
-fn failing_paths_are_named_relative_to_the_source() {
-    let stderr = "rsync: [sender] send_files failed to open \"/tmp/p/src/x\": Permission denied (13)\n\
-        rsync: [sender] opendir \"/tmp/p/src/a/b\" failed: Permission denied (13)\n\
-        rsync: [receiver] mkstemp \"/n/a/.g.RE68xc\" (in m) failed: Permission denied (13)\n\
-        rsync: [generator] failed to set times on \"/n/t\" (in m): Operation not permitted (1)\n\
-        rsync: [generator] delete_file: unlink(a/b/f) failed: Permission denied (13)\n\
-        file has vanished: \"/tmp/p/src/odd \\#012\"name\"\n\
-        rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1394)";
-    let Outcome::Partial(failing) = outcome_of(&daemon(), 23, stderr) else { panic!() };
-    let paths: Vec<&str> = failing.paths.keys().map(|p| p.to_str().unwrap()).collect();
-    assert_eq!(paths, ["a/b", "a/b/f", "a/g", "odd \n\"name", "t", "x"]);
-    assert_eq!(failing.unattributed, [""; 0]);
-    assert_eq!(failing.unreadable, [Path::new("a/b")]);
-}
-
-#[test]
-fn a_local_target_names_its_own_paths() {
-    let mirror = mirror(Endpoint::Directory("/mnt/usb".into()));
-    let stderr = "rsync: [receiver] mkstemp \"/mnt/usb/n/a/.g.RE68xc\" failed: Permission denied (13)";
-    let Outcome::Partial(failing) = outcome_of(&mirror, 23, stderr) else { panic!() };
-    assert_eq!(failing.paths.keys().collect::<Vec<_>>(), [Path::new("a/g")]);
-}
-
-#[test]
-fn what_names_no_path_makes_the_whole_job_suspect() {
-    let Outcome::Partial(failing) = outcome_of(&daemon(), 23, "") else { panic!() };
-    assert_eq!((failing.paths.len(), failing.unattributed.len()), (0, 1));
 }
 
 proptest! {
     #[test]
     fn hostile_words_never_panic(code in 0..40, lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..4)) {
-        let _ = classify(&daemon(), Ending { code: Some(code), errors: &lines, not_deleted: &[], deletions_skipped: false });
+        let _ = blocked(&daemon(), ending(11, &lines));
+        let _ = classify(&daemon(), ending(code, &lines));
     }
 
     #[test]
@@ -158,7 +179,7 @@ proptest! {
         let mut line = b"rsync: ".to_vec();
         line.extend(words);
         for code in [10, 23] {
-            match classify(&daemon(), Ending { code: Some(code), errors: &[line.clone()], not_deleted: &[], deletions_skipped: false }) {
+            match classify(&daemon(), ending(code, std::slice::from_ref(&line))) {
                 Outcome::Transient(trouble) => prop_assert!(!trouble.why.contains(char::is_control)),
                 Outcome::Partial(failing) => {
                     let mut all = failing.paths.values().chain(&failing.unattributed);
@@ -167,36 +188,5 @@ proptest! {
                 other => prop_assert!(false, "{other:?}"),
             }
         }
-    }
-}
-
-#[test]
-fn what_the_daemon_refuses_is_named() {
-    let outcome =
-        outcome_of(&daemon(), 23, "ERROR: daemon refused to receive file \"d/f1\"\nrsync error: some files (code 23)");
-    let Outcome::Partial(failing) = outcome else { panic!("{outcome:?}") };
-    assert!(failing.paths[Path::new("d/f1")].contains("rsyncd.conf"), "{failing:?}");
-}
-
-#[test]
-fn of_lines_with_two_names_the_one_that_failed_is_taken_or_none() {
-    let named = |line: &str| {
-        let Outcome::Partial(failing) = outcome_of(&daemon(), 23, line) else { panic!("{line}") };
-        failing.paths.into_keys().next()
-    };
-    let expected = |path: &str| Some(PathBuf::from(path));
-    for (line, path) in [
-        (
-            r#"rsync: [receiver] rename "/n/t1/.f.072izF" (in m) -> "t1/f": Operation not permitted (1)"#,
-            expected("t1/f"),
-        ),
-        (r#"rsync: [receiver] rename "/n/t1/.f.072izF" (in m) -> "t1/g": Operation not permitted (1)"#, None),
-        (r#"rsync: [generator] symlink "/n/l" (in m) -> "else/where" failed: File exists (17)"#, expected("l")),
-        // Names that look like more of the line.
-        (r#"rsync: [receiver] mkstemp "/n/.a" (in m).RE68xc" (in m) failed: Permission denied (13)"#, None),
-        (r#"rsync: [sender] send_files failed to open "/tmp/p/src/a"b": Permission denied (13)"#, expected("a\"b")),
-        (r#"rsync: [sender] send_files failed to open "/tmp/p/src/a" -> "b": Permission denied (13)"#, None),
-    ] {
-        assert_eq!(named(line), path, "{line}");
     }
 }

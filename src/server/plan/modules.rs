@@ -9,7 +9,7 @@ use crate::config::settings::{Jobs, Place, Settings, Target};
 use crate::rsync::probe::MOST;
 use crate::server::safety;
 
-/// What may run beside a pass of a source: a watcher, and a command such as `prune-history` or `restore`.
+/// What may run beside a pass of a source: a watch, and a command such as `prune-history` or `restore`.
 const BESIDE: u32 = 2;
 /// A daemon gives up a session that is silent for this long, but never before its client would.
 const SILENCE: Duration = Duration::from_secs(600);

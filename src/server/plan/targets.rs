@@ -8,16 +8,8 @@ use crate::config::settings::{Host, Place, Settings, Target};
 /// One line when a name is not that of a daemon's target, or none is left.
 pub fn targets<'a>(settings: &'a Settings, names: &[String], host: Option<&Host>) -> Result<Vec<&'a Target>, String> {
     for name in names {
-        match settings.targets.get(name).map(|target| &target.place) {
-            Some(Place::Daemon { .. }) => {}
-            Some(Place::Directory(_)) => return Err(format!("target `{name}` is a directory, which needs no daemon")),
-            None => {
-                let known: Vec<&str> = settings.targets.keys().map(String::as_str).collect();
-                return Err(format!(
-                    "there is no target `{name}` in the configuration; known are: {}",
-                    known.join(", ")
-                ));
-            }
+        if let Place::Directory(_) = settings.target(name)?.place {
+            return Err(format!("target `{name}` is a directory, which needs no daemon"));
         }
     }
     let chosen = |target: &&Target| match &target.place {

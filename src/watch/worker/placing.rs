@@ -11,18 +11,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use log::{debug, warn};
+use log::debug;
 use walkdir::WalkDir;
 
 use super::super::moves::Move;
 use super::super::progress::{Names, Progress};
 use super::Worker;
 use crate::dirty::DirtySet;
-use crate::executor::{Mode, Tally};
+use crate::exclude::Is;
+use crate::executor::Mode;
 use crate::report::text;
 use crate::rsync::outcome::Outcome;
 use crate::rsync::placement::{Basis, Placement, can_be_named};
 use crate::rsync::probe;
+use crate::rsync::tally::Tally;
 use crate::state::links;
 use crate::tree::Reach;
 
@@ -60,7 +62,8 @@ impl Worker<'_> {
         if !linked.is_empty()
             && let Err(e) = links::note(self.state, mirror, &linked)
         {
-            warn!("{mirror}: what was renamed is sent again, since that cannot be noted: {e}");
+            // The state directory has said it aloud.
+            debug!(mirror:%; "{mirror}: what was renamed is sent again, since that cannot be noted: {e}");
             return Names::One;
         }
         let parents: BTreeSet<&Path> = placements.iter().flat_map(|(placement, _)| above(placement)).collect();
@@ -76,12 +79,12 @@ impl Worker<'_> {
         self.executor.use_new_bucket();
         for (placement, _) in placements {
             if matches!(&placement, Placement::Directory { to, .. } if !probe::is_absent(mirror, self.children, to)) {
-                debug!("{mirror}: {} is there already, so it is compared", text::path(placement.to()));
+                debug!(mirror:%; "{mirror}: {} is there already, so it is compared", text::path(placement.to()));
                 continue;
             }
             let (outcome, placed) = self.executor.place(&placement, &|c, p| on_item(mirror, c, p));
             tally.add(placed);
-            debug!("{mirror}: placed what was renamed to {}: {}", text::path(placement.to()), word(&outcome));
+            debug!(mirror:%; "{mirror}: placed what was renamed to {}: {}", text::path(placement.to()), word(&outcome));
             if matches!(outcome, Outcome::Stopped) {
                 break;
             }
@@ -119,7 +122,8 @@ impl Worker<'_> {
             moves.iter().filter(|it| it.from != it.to && can_be_named(&it.from) && can_be_named(&it.to))
         {
             let Some(meta) = there(root, to) else { continue };
-            if self.excludes.excludes(from, meta.is_dir()) || self.excludes.excludes(to, meta.is_dir()) {
+            let is = Is::directory_if(meta.is_dir());
+            if self.excludes.excludes_within(from, is) || self.excludes.excludes_within(to, is) {
                 continue;
             }
             // When something else has the old name now, it must not be the same file.
@@ -169,7 +173,7 @@ impl Worker<'_> {
             let Ok(entry) = entry else { continue };
             let Ok(path) = entry.path().strip_prefix(root) else { continue };
             let is_dir = entry.file_type().is_dir();
-            if self.excludes.excludes_entry(path, is_dir) {
+            if self.excludes.excludes_entry(path, Is::directory_if(is_dir)) {
                 left_out.extend(path.strip_prefix(dir).map(Path::to_owned));
                 if is_dir {
                     walk.skip_current_dir();

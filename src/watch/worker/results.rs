@@ -1,94 +1,110 @@
 //! What a worker makes of success and failure: what is tried again, when, and what is said of it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use std::{fs, io};
 
 use chrono::Local;
 use log::{debug, error, info, warn};
 
 use super::super::batch::Occasion;
-use super::super::progress::{Cure, FIRST_RETRY, Progress};
+use super::super::progress::{Cure, Progress};
 use super::{LOOK_AGAIN, Worker};
 use crate::dirty::{DirtySet, Mark};
 use crate::exit::Failure;
-use crate::report::fold::Say;
+use crate::report::json::{self, Fields};
+use crate::report::repeats::Say;
 use crate::report::text::{self, count};
 use crate::rsync::argv::pattern_for_directory;
-use crate::rsync::outcome::{Failing, HIDDEN, SETTLE, Trouble, VANISHED};
+use crate::rsync::outcome::{Failing, HIDDEN, Trouble, VANISHED};
 
+/// Why a directory is left out when rsync could not name what is in it.
+pub(super) const TOO_LONG: &str = "is left as it is: its path is too long for rsync and the history";
 /// Further failing paths are counted in the log, not named.
 const NAMED: usize = 20;
-/// So many messages without a path are remembered; further ones are not said.
-const MOST_UNNAMED: usize = 200;
 
 impl Worker<'_> {
     pub(super) fn postpone(&self, progress: &mut Progress, batch: &DirtySet, trouble: Trouble, cure: Cure) {
-        self.queue.put_back(batch);
         self.failed(progress, trouble, cure);
+        // A session that was broken off may have been so because of what it was to send.
+        if progress.occasion == Occasion::Retry && cure == Cure::EndOfSession {
+            progress.retries.put_off(batch, progress.outage.hold, Instant::now());
+        } else {
+            self.queue.put_back(batch);
+        }
     }
 
     /// The source is not to be mirrored as it is now. It is looked at again soon: that costs nothing.
-    pub(super) fn refused(progress: &mut Progress, failure: Failure) {
-        let trouble = Trouble { exit: failure.exit, why: failure.message };
-        if progress.trouble.as_ref() != Some(&trouble) {
+    pub(super) fn refused(&self, progress: &mut Progress, failure: Failure) {
+        let mirror = self.executor.mirror();
+        let trouble = Trouble::new(failure.exit, failure.message);
+        if progress.outage.trouble.as_ref() != Some(&trouble) {
             progress.counters.errors += 1;
         }
-        match progress.fold.failed(&trouble.why, Instant::now(), Local::now()) {
-            Say::Reason => error!("{}", trouble.why),
-            Say::Still(how) => error!("{}; {how}", trouble.why),
+        progress.note_error(&trouble.why);
+        let why = trouble.why.clone();
+        match progress.outage.refused(trouble, LOOK_AGAIN, Instant::now(), Local::now()) {
+            Say::Reason => error!(mirror:%; "{why}"),
+            Say::Still(how) => error!(mirror:%; "{why}; {how}"),
             Say::Nothing => {}
         }
-        progress.note_error(&trouble.why);
-        progress.hold = Some(Instant::now() + LOOK_AGAIN);
-        progress.failures += 1;
-        progress.trouble = Some(trouble);
-        progress.cure = Cure::Operator;
     }
 
+    /// The endpoint failed as a whole.
     pub(super) fn failed(&self, progress: &mut Progress, trouble: Trouble, cure: Cure) {
-        let backoff = match cure {
-            Cure::Time | Cure::EndOfSession => &mut progress.transient,
-            Cure::Operator => &mut progress.permanent,
-        };
-        let settled = if cure == Cure::EndOfSession { SETTLE } else { Duration::ZERO };
-        let wait = backoff.after_failure().max(settled);
-        progress.hold = Some(Instant::now() + wait);
-        progress.failures += 1;
         progress.counters.errors += 1;
-        let (mirror, again) = (self.executor.mirror(), wait.as_secs_f64().ceil());
-        let line = format!("{mirror}: {} (trying again in {again:.0} s)", trouble.why);
-        let name = mirror.to_string();
-        match progress.fold.failed(&trouble.why, Instant::now(), Local::now()) {
-            Say::Reason => error!(mirror = name.as_str(); "{line}"),
-            Say::Still(how) => error!(mirror = name.as_str(); "{line}; {how}"),
-            Say::Nothing => debug!(mirror = name.as_str(); "{line}"),
-        }
         progress.note_error(&trouble.why);
-        progress.trouble = Some(trouble);
-        progress.cure = cure;
+        let why = trouble.why.clone();
+        let (wait, say) = progress.outage.failed(trouble, cure, Instant::now(), Local::now());
+        let (mirror, again) = (self.executor.mirror(), wait.as_secs_f64().ceil());
+        let line = format!("{mirror}: {why} (trying again in {again:.0} s)");
+        match say {
+            Say::Reason => error!(mirror:%; "{line}"),
+            Say::Still(how) => error!(mirror:%; "{line}; {how}"),
+            Say::Nothing => debug!(mirror:%; "{line}"),
+        }
     }
 
+    /// The endpoint works.
     pub(super) fn succeeded(&self, progress: &mut Progress) {
-        if progress.trouble.take().is_some() {
-            let failures = count(progress.failures, "failed attempt");
-            warn!("{}: works again after {failures}", self.executor.mirror());
+        if let Some(failures) = progress.outage.is_over() {
+            let failures = count(failures, "failed attempt");
+            let mirror = self.executor.mirror();
+            warn!(mirror:%; "{mirror}: works again after {failures}");
         }
-        progress.failures = 0;
-        progress.fold.worked();
-        progress.hold = None;
-        progress.transient.reset();
-        progress.permanent.reset();
     }
 
     /// Excludes a directory that must not be mirrored, and says so once.
     pub(super) fn leave_out(&mut self, progress: &mut Progress, dir: PathBuf, why: &str) {
-        if !progress.left_out.contains(&dir) {
-            error!("{}: {} {why}", self.executor.mirror(), text::path(&dir));
+        if !progress.left_out.contains_key(&dir) {
+            let (mirror, Fields { path, path_hex }) = (self.executor.mirror(), json::fields(&dir));
+            error!(mirror:%, path, path_hex; "{mirror}: {} {why}", text::path(&dir));
             progress.counters.errors += 1;
             self.patterns.push(pattern_for_directory(&dir));
-            progress.left_out.insert(dir);
+            progress.left_out.insert(dir, why.to_owned());
         }
+    }
+
+    /// What was left out because its path is too long and is gone fails no more. Its place is looked at again, since nothing
+    /// there was touched. Where something was mounted, that it is gone tells nothing: it stays as it is.
+    pub(super) fn forget_what_is_gone(&mut self, progress: &mut Progress) {
+        let root = self.executor.root();
+        let is_gone = |dir: &Path| fs::symlink_metadata(root.join(dir)).is_err_and(|e| is_absence(&e));
+        let fails_no_more = |(dir, why): &(&PathBuf, &String)| *why == TOO_LONG && is_gone(dir);
+        let gone: Vec<PathBuf> = progress.left_out.iter().filter(fails_no_more).map(|(dir, _)| dir.clone()).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let mut again = DirtySet::new(self.settings.max_pending);
+        for dir in gone {
+            let (mirror, Fields { path, path_hex }) = (self.executor.mirror(), json::fields(&dir));
+            info!(mirror:%, path, path_hex; "{mirror}: {}, which was left out, is gone", text::path(&dir));
+            let pattern = pattern_for_directory(&dir);
+            self.patterns.retain(|excluded| *excluded != pattern);
+            progress.left_out.remove(&dir);
+            again.mark(&dir, Mark::Deep);
+        }
+        self.queue.put_back(&again);
     }
 
     /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.
@@ -99,64 +115,67 @@ impl Worker<'_> {
         if failing.is_empty() {
             return self.healed(progress);
         }
-        let mirror = self.executor.mirror();
-        let mut again = DirtySet::new(self.settings.max_pending);
-        if failing.unattributed.is_empty() && !failing.deletions_skipped {
-            for path in failing.paths.keys() {
-                again.mark(path, Mark::Deep);
-            }
-        } else if let Some(batch) = batch {
-            again.merge(batch);
-        } else {
-            again.mark(Path::new(""), Mark::Deep);
-        }
+        let again = again_after(&failing, batch, self.settings.max_pending);
         // The source is in motion: what vanished is looked at again with the next batch.
         if failing.unattributed.is_empty() && failing.paths.values().all(|why| why == VANISHED) {
             return self.queue.put_back(&again);
         }
-        progress.retry.merge(&again);
-        // What fails for the first time is tried again soon, whatever else has been failing for long.
-        let wait =
-            if progress.occasion == Occasion::Retry { progress.retry_backoff.after_failure() } else { FIRST_RETRY };
-        let at = Instant::now() + wait;
-        progress.retry_at = Some(progress.retry_at.map_or(at, |before| before.min(at)));
-        let worth_telling = |path: &PathBuf, why: &str| why != VANISHED && !progress.named.contains(path);
-        let new: Vec<_> = failing.paths.iter().filter(|(path, why)| worth_telling(path, why)).collect();
-        for (path, why) in new.iter().take(NAMED) {
-            warn!("{mirror}: {}: {why}", text::path(path));
-        }
-        if new.len() > NAMED {
-            warn!("{mirror}: {} more paths failed", new.len() - NAMED);
-        }
-        for why in failing.unattributed.iter().take(NAMED) {
-            if progress.unnamed.len() < MOST_UNNAMED && progress.unnamed.insert(why.clone()) {
-                warn!("{mirror}: {why}");
-            }
-        }
-        if failing.paths.is_empty() {
-            // It has no name, but it counts.
-            let why = failing.unattributed.first().cloned().unwrap_or_default();
-            progress.failing.insert(PathBuf::new(), why);
-        }
+        progress.retries.put_aside(&again, progress.occasion, Instant::now());
+        self.name_what_fails(progress, &failing);
         progress.counters.errors += failing.len() as u64;
         if let Some((path, why)) = failing.paths.iter().next() {
             progress.note_error(&format!("{}: {why}", text::path(path)));
         }
-        progress.named.extend(failing.paths.keys().cloned());
-        progress.failing.extend(failing.paths);
-        if let Say::Still(how) = progress.partly.failed("some paths", Instant::now(), Local::now()) {
-            warn!("{mirror}: {} cannot be sent; {how}", count(progress.failing.len(), "path"));
+        if let Say::Still(how) = progress.retries.fail(failing, Instant::now(), Local::now()) {
+            let (mirror, paths) = (self.executor.mirror(), count(progress.retries.failing.len(), "path"));
+            warn!(mirror:%; "{mirror}: {paths} cannot be sent; {how}");
+        }
+    }
+
+    /// Says what was not said yet of what fails.
+    fn name_what_fails(&self, progress: &mut Progress, failing: &Failing) {
+        let mirror = self.executor.mirror();
+        let new = progress.retries.to_name(failing);
+        for (path, why) in new.iter().take(NAMED) {
+            let Fields { path: name, path_hex } = json::fields(path);
+            warn!(mirror:%, path = name, path_hex; "{mirror}: {}: {why}", text::path(path));
+        }
+        if new.len() > NAMED {
+            warn!(mirror:%; "{mirror}: {} more paths failed", new.len() - NAMED);
+        }
+        for why in failing.unattributed.iter().take(NAMED) {
+            if progress.retries.is_to_be_said(why) {
+                warn!(mirror:%; "{mirror}: {why}");
+            }
         }
     }
 
     /// Everything went through: if nothing waits for another attempt, nothing fails any more.
     pub(super) fn healed(&self, progress: &mut Progress) {
         progress.settled();
-        if progress.retry.is_empty() && progress.partly.worked() > 0 {
-            info!("{}: what failed before has arrived", self.executor.mirror());
-            progress.named.clear();
-            progress.unnamed.clear();
-            progress.retry_backoff.reset();
+        if progress.retries.are_over() {
+            let mirror = self.executor.mirror();
+            warn!(mirror:%; "{mirror}: what failed before has arrived");
         }
     }
+}
+
+/// Whether there is nothing, rather than something that cannot be looked at.
+fn is_absence(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// What has to be looked at again: the failing paths, or everything when it is not known which those are.
+fn again_after(failing: &Failing, batch: Option<&DirtySet>, most: usize) -> DirtySet {
+    let mut again = DirtySet::new(most);
+    if failing.unattributed.is_empty() && !failing.deletions_skipped {
+        for path in failing.paths.keys() {
+            again.mark(path, Mark::Deep);
+        }
+    } else if let Some(batch) = batch {
+        again.merge(batch);
+    } else {
+        again.mark(Path::new(""), Mark::Deep);
+    }
+    again
 }

@@ -12,11 +12,24 @@ use rustix::process::Signal;
 use super::ledger::Counting;
 use super::run::{Storm, mount};
 use crate::support::events::is_fanotify;
-use crate::support::{SOON, holds_within, process};
+use crate::support::{SOON, holds_within, let_pass, process};
 use crate::watch::LATER;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+macro_rules! faults {
+    ($($fault:ident,)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Fault {
+            $($fault,)*
+        }
+
+        use Fault::{$($fault),*};
+
+        pub(super) const ALL: [Fault; [$($fault),*].len()] = [$($fault),*];
+    };
+}
+
+// Those that can be mixed, in the order in which they are healed when several are there.
+faults! {
     DaemonKilled,
     DaemonStopped,
     ConnectionsReset,
@@ -34,32 +47,6 @@ pub(super) enum Fault {
     RsyncKilled,
     ClockSetBack,
 }
-
-use Fault::{
-    ClockSetBack, ConnectionsReset, DaemonKilled, DaemonStopped, DiskFull, ModuleMissing, ModuleReadOnly,
-    ModuleUnreadable, MountGone, NetworkSwallowsAll, NoConnectionFree, OtherPassword, QueueOverflows, RsyncKilled,
-    WatchKilled, WatchStopped,
-};
-
-/// Those that can be mixed, in the order in which they are healed when several are there.
-pub(super) const ALL: [Fault; 16] = [
-    DaemonKilled,
-    DaemonStopped,
-    ConnectionsReset,
-    NetworkSwallowsAll,
-    NoConnectionFree,
-    OtherPassword,
-    ModuleReadOnly,
-    ModuleMissing,
-    ModuleUnreadable,
-    DiskFull,
-    MountGone,
-    QueueOverflows,
-    WatchKilled,
-    WatchStopped,
-    RsyncKilled,
-    ClockSetBack,
-];
 
 /// What is there as long as the fault is.
 pub(super) struct Struck {
@@ -109,7 +96,7 @@ impl Fault {
             QueueOverflows => &["faster than they were read"],
             WatchKilled => &["the run before was cut off"],
             WatchStopped => &[],
-            RsyncKilled => &["rsync was killed by a signal"],
+            RsyncKilled => &["rsync was killed by signal"],
             ClockSetBack => &["the clock was set back"],
         }
     }
@@ -127,7 +114,13 @@ impl Fault {
             |fault| !(fault.is_of_the_watch() || fault == RsyncKilled || fault == MountGone);
         // Two on the same side would hide each other from the log. And the mount goes at a quiet moment.
         let hides = of_the_watch(self) && is_of(of_the_watch) || of_the_target(self) && is_of(of_the_target);
-        !hides && (self != MountGone || others.is_empty())
+        // No rsync can be met that ends in the moment in which it begins, and is tried again only after a while.
+        let ends_it_at_once =
+            |fault| matches!(fault, DaemonKilled | OtherPassword | ModuleReadOnly | ModuleMissing | ModuleUnreadable);
+        let others_end_it = others.iter().any(|other| ends_it_at_once(other.fault));
+        let is_killed = others.iter().any(|other| other.fault == RsyncKilled);
+        let cannot_be_met = self == RsyncKilled && others_end_it || ends_it_at_once(self) && is_killed;
+        !hides && !cannot_be_met && (self != MountGone || others.is_empty())
     }
 
     /// Lets it begin, and waits until it is felt.
@@ -286,7 +279,7 @@ fn occupy(storm: &Storm) -> TcpStream {
             return connection;
         }
         last = String::from_utf8_lossy(&said).into_owned();
-        std::thread::sleep(Duration::from_millis(5));
+        let_pass(Duration::from_millis(5));
     }
     panic!("the daemon does not take the connection: {last}");
 }

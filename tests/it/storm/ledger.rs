@@ -88,6 +88,9 @@ impl Ledger {
     /// which had not seen it on the mirror or has an older list of files, and sent once more after the pass. So it may be in the
     /// history once although it is on the mirror as well.
     ///
+    /// For the same reason what both replace in the same moment may be in the history twice: each of them has made a second
+    /// name of the old file in its own bucket before one of them put the new one in its place.
+    ///
     /// And a symbolic link that a file takes the place of at that time may be missing in the history: the pass moves it there,
     /// the watch puts the file in its place, and when the pass does the same, what it keeps of that replaces the link (README,
     /// limits).
@@ -103,7 +106,13 @@ impl Ledger {
         let now = chrono::Local::now().format("%H:%M:%S%.3f").to_string();
         for (path, version) in last {
             let may_be_lost = version.is_link && self.pass_was_running;
-            if self.quiet.get(&path) != Some(&version) && !may_be_lost {
+            // With another time alone it is mirrored, and is no version: what is compared by content just gets the time.
+            let has_same_content = |now: &Version| (now.content, now.is_link) == (version.content, version.is_link);
+            let stays = self.quiet.get(&path).is_some_and(has_same_content);
+            if self.pass_was_running && self.quiet.get(&path) != Some(&version) {
+                self.beside.insert((path.clone(), version.clone()));
+            }
+            if !stays && !may_be_lost {
                 self.ended.entry((path, version)).or_default().push(format!("{} to {now}", self.quiet_at));
             }
         }

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use super::ledger::{Counting, Ledger};
 use super::workload::{self, Kind, Random};
 use crate::full_sync::Place;
+use crate::limits::assert_modest;
 use crate::support::daemon::{Rsyncd, Version};
 use crate::support::proxy::Proxy;
 use crate::support::sersync::{Output, Running, Sersync, config};
@@ -61,19 +62,15 @@ pub(super) struct Storm {
     mounted: Vec<PathBuf>,
 }
 
-impl Storm {
-    /// Starts everything; the mirror is equal when this returns.
-    pub(super) fn start(setup: Setup) -> Storm {
-        println!("seed {}", setup.seed);
-        let daemon = Rsyncd::builder().version(setup.version).start();
-        let place = Place::new();
+impl Setup {
+    /// Mounts the small disk of the target and the volume inside the source, where these are wanted. Returns where.
+    fn mount(&self, daemon: &Rsyncd, place: &Place) -> Vec<PathBuf> {
         let mut mounted = Vec::new();
-        if let Some(size) = setup.disk {
+        if let Some(size) = &self.disk {
             mount(&["-t", "tmpfs", "-o", &format!("mode=755,size={size}"), "sersync-test"], &daemon.module_path());
             mounted.push(daemon.module_path());
         }
-        fs::create_dir(place.dir.path().join("outside")).unwrap();
-        if setup.sub_mount {
+        if self.sub_mount {
             let (volume, point) = (place.dir.path().join("volume"), place.source().join("mnt"));
             fs::create_dir(&volume).unwrap();
             fs::create_dir(&point).unwrap();
@@ -82,6 +79,18 @@ impl Storm {
             mount(&["--bind", volume.to_str().unwrap()], &point);
             mounted.push(point);
         }
+        mounted
+    }
+}
+
+impl Storm {
+    /// Starts everything; the mirror is equal when this returns.
+    pub(super) fn start(setup: Setup) -> Storm {
+        println!("seed {}", setup.seed);
+        let daemon = Rsyncd::builder().version(setup.version).start();
+        let place = Place::new();
+        let mounted = setup.mount(&daemon, &place);
+        fs::create_dir(place.dir.path().join("outside")).unwrap();
         let proxy = Proxy::start(daemon.port());
         // Every other storm is one with extended attributes.
         let xattrs = setup.seed.is_multiple_of(2) && has_xattrs(place.dir.path());
@@ -127,6 +136,8 @@ impl Storm {
         storm.ledger.look(&[source.join("first")]);
         storm.start_watch();
         storm.quiet();
+        // Equal is not yet remembered: whoever is killed in between begins without a memory.
+        storm.watch().wait_for_log("caught up", CALM);
         storm
     }
 
@@ -218,7 +229,7 @@ impl Storm {
         begun.elapsed()
     }
 
-    /// When there is nothing to do, no process is left of all that was done.
+    /// When there is nothing to do, no process is left of all that was done, and at no time it took more memory than it may.
     pub(super) fn is_idle(&self) {
         let id = self.watch().id();
         let idle = holds_within(CALM, || process::children_of(id).is_empty() && self.daemon.sessions() == 0);
@@ -229,6 +240,7 @@ impl Storm {
             self.seed,
             self.last_lines(&self.log())
         );
+        assert_modest(self.watch());
     }
 
     /// Ends the watch, and looks for every version that was ever on the mirror.

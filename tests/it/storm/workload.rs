@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, XattrFlags};
 
-use crate::support::{fixture, is_root, syscalls};
+use crate::support::{fixture, is_root, let_pass, syscalls};
 
 /// A small generator of numbers that is the same everywhere (`SplitMix64`).
 pub(crate) struct Random(u64);
@@ -179,31 +179,7 @@ impl Change {
 
     fn try_to_make(&self, outside: &Path) -> io::Result<()> {
         let (one, two, size) = (&self.one, &self.two, self.size);
-        let content = [self.unique.as_slice(), &vec![b'x'; size]].concat();
         match self.kind {
-            Kind::Write => {
-                make_parent(one)?;
-                create(one)?.write_all(&content)
-            }
-            Kind::WriteInPieces => {
-                make_parent(one)?;
-                let mut file = create(one)?;
-                for piece in content.chunks(1 + size / 5) {
-                    file.write_all(piece)?;
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Ok(())
-            }
-            Kind::Append => open(one)?.metadata().and_then(|meta| open(one)?.write_all_at(&self.unique, meta.len())),
-            Kind::Truncate => open(one)?.set_len(size as u64 / 3),
-            Kind::RewriteSameSize => open(one)?.write_all_at(&self.unique, 0),
-            Kind::ReplaceByRename => {
-                let new = one.with_file_name("new");
-                create(&new)?.write_all(&content)?;
-                fs::rename(new, one)
-            }
-            Kind::WriteByMapping => syscalls::write_by_mapping(&open(one)?, &self.unique),
-            Kind::GiveNameToUnnamed => give_name_to_unnamed(one, &content),
             Kind::MakeDirectories => fs::create_dir_all(one),
             Kind::FillDirectory => {
                 fs::create_dir_all(one)?;
@@ -225,36 +201,77 @@ impl Change {
             }
             Kind::HardLink => fs::hard_link(one, two),
             Kind::SymbolicLink => symlink(size.to_string(), one),
-            Kind::BecomeAnotherType => self.become_another_type(&content),
+            Kind::BecomeAnotherType => self.become_another_type(),
             Kind::Copy => copy(one, two),
             Kind::CopyTree => copy_tree(one, two),
-            Kind::ChangeMode => {
-                let mode = 0o700 | u32::try_from(size).unwrap() & 0o077;
-                if !one.is_symlink() && !has_other_names(one) {
-                    fs::set_permissions(one, PermissionsExt::from_mode(mode))
-                } else {
-                    Ok(())
+            Kind::ChangeMode | Kind::ChangeOwner | Kind::ChangeTime | Kind::ChangeXattr => self.change_attribute(),
+            _ => self.write(),
+        }
+    }
+
+    /// No other file has this content.
+    fn content(&self) -> Vec<u8> {
+        [self.unique.as_slice(), &vec![b'x'; self.size]].concat()
+    }
+
+    /// The kinds that change what is in a file.
+    fn write(&self) -> io::Result<()> {
+        let (one, size) = (&self.one, self.size);
+        match self.kind {
+            Kind::WriteInPieces => {
+                make_parent(one)?;
+                let mut file = create(one)?;
+                for piece in self.content().chunks(1 + size / 5) {
+                    file.write_all(piece)?;
+                    let_pass(Duration::from_millis(1));
                 }
+                Ok(())
             }
-            Kind::ChangeOwner if is_root() && !has_other_names(one) => {
-                let id = u32::try_from(size).ok();
-                lchown(one, id, id)
+            Kind::Append => open(one)?.metadata().and_then(|meta| open(one)?.write_all_at(&self.unique, meta.len())),
+            Kind::Truncate => open(one)?.set_len(size as u64 / 3),
+            Kind::RewriteSameSize => open(one)?.write_all_at(&self.unique, 0),
+            Kind::ReplaceByRename => {
+                let new = one.with_file_name("new");
+                create(&new)?.write_all(&self.content())?;
+                fs::rename(new, one)
             }
-            Kind::ChangeOwner => Ok(()),
-            Kind::ChangeTime => {
-                let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000 + size as u64, 5);
-                let open = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(one)?;
-                if has_other_names(one) { Ok(()) } else { open.set_times(FileTimes::new().set_modified(time)) }
-            }
-            Kind::ChangeXattr if has_other_names(one) => Ok(()),
-            Kind::ChangeXattr => {
-                rustix::fs::lsetxattr(one, "user.storm", &self.unique, XattrFlags::empty()).map_err(Into::into)
+            Kind::WriteByMapping => syscalls::write_by_mapping(&open(one)?, &self.unique),
+            Kind::GiveNameToUnnamed => give_name_to_unnamed(one, &self.content()),
+            _ => {
+                make_parent(one)?;
+                create(one)?.write_all(&self.content())
             }
         }
     }
 
-    fn become_another_type(&self, content: &[u8]) -> io::Result<()> {
-        let one = &self.one;
+    /// The kinds that change what else is known of it; of a file with several names none: whose version it is cannot be told.
+    fn change_attribute(&self) -> io::Result<()> {
+        let (one, size) = (&self.one, self.size);
+        if has_other_names(one) {
+            return Ok(());
+        }
+        match self.kind {
+            Kind::ChangeMode if one.is_symlink() => Ok(()),
+            Kind::ChangeMode => {
+                let mode = 0o700 | u32::try_from(size).unwrap() & 0o077;
+                fs::set_permissions(one, PermissionsExt::from_mode(mode))
+            }
+            Kind::ChangeOwner if !is_root() => Ok(()),
+            Kind::ChangeOwner => {
+                let id = u32::try_from(size).ok();
+                lchown(one, id, id)
+            }
+            Kind::ChangeTime => {
+                let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000 + size as u64, 5);
+                let open = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(one)?;
+                open.set_times(FileTimes::new().set_modified(time))
+            }
+            _ => rustix::fs::lsetxattr(one, "user.storm", &self.unique, XattrFlags::empty()).map_err(Into::into),
+        }
+    }
+
+    fn become_another_type(&self) -> io::Result<()> {
+        let (one, content) = (&self.one, self.content());
         if fs::symlink_metadata(one)?.is_dir() {
             fs::remove_dir_all(one)?;
         } else {
@@ -275,10 +292,11 @@ impl Change {
 /// A fifo must not make the storm wait.
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
-/// Whether this is a file with several names. What is changed through one of them is not seen under the others (README,
-/// limits), so the storm changes none in place.
+/// Whether this, or what a symbolic link leads to, is no directory and has several names. What is changed through one of them is
+/// not seen under the others (README, limits), so the storm changes none in place.
 fn has_other_names(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.nlink() > 1)
+    let several = |meta: io::Result<fs::Metadata>| meta.is_ok_and(|meta| !meta.is_dir() && meta.nlink() > 1);
+    several(fs::metadata(path)) || several(fs::symlink_metadata(path))
 }
 
 fn open(path: &Path) -> io::Result<File> {

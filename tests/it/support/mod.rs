@@ -53,6 +53,12 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
     }
 }
 
+/// Lets time pass: what must not happen would happen meanwhile, or the program is met at another moment of its work. Whatever
+/// is waited for has [`wait_for`].
+pub(crate) fn let_pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Whether the tests run with all privileges: owners can be given away, a daemon can chroot.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()

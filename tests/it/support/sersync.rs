@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -41,6 +42,19 @@ impl Sersync {
     /// The program with these arguments, a state directory of its own and an empty home.
     pub(crate) fn new<S: AsRef<OsStr>>(args: &[S]) -> Self {
         Self::of(env!("CARGO_BIN_EXE_sersync"), args)
+    }
+
+    /// The program as somebody without privileges runs it: a copy in this directory, which everybody may enter then.
+    pub(crate) fn as_nobody<S: AsRef<OsStr>>(dir: &TempDir, args: &[S]) -> Self {
+        let program = dir.path().join("sersync");
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("permissions");
+        std::fs::copy(env!("CARGO_BIN_EXE_sersync"), &program).expect("a copy of the program");
+        let sersync = if super::is_root() {
+            Self::of("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program)
+        } else {
+            Self::of(program.to_str().expect("a path"), &[""; 0])
+        };
+        sersync.args(args)
     }
 
     /// Any other program under the same conditions.

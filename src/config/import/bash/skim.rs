@@ -10,84 +10,96 @@ impl Parser<'_> {
     pub(super) fn skim(&mut self) -> usize {
         let mut skim = Skim::default();
         while let Some(c) = self.chars.peek().copied() {
-            match (skim.open.last(), c) {
-                (_, '\\') => {
-                    self.next();
-                    skim.odd |= self.next() != Some('\n');
-                }
-                (_, '`') => self.up_to('`'),
-                (_, '$') => self.dollar(&mut skim),
-                (Some(End::Quote), '"') | (Some(End::Brace), '}') => {
-                    self.next();
-                    skim.open.pop();
-                }
-                (_, '"') => {
-                    self.next();
-                    skim.odd = true;
-                    skim.open.push(End::Quote);
-                }
-                (Some(End::Quote), _) => drop(self.next()),
-                (_, '\'') => {
-                    skim.odd = true;
-                    self.next();
-                    while self.next().is_some_and(|c| c != '\'') {}
-                }
-                (Some(End::Brace), _) => drop(self.next()),
-                (_, '\n') => {
-                    skim.begin_command();
-                    if skim.open.is_empty() && !skim.continues && skim.documents.is_empty() {
-                        return self.line;
-                    }
-                    self.next();
-                    if !skim.documents.is_empty() {
-                        self.documents(&std::mem::take(&mut skim.documents));
-                        if skim.open.is_empty() && !skim.continues {
-                            return self.line - 1;
-                        }
-                    }
-                }
-                (open, ';') => {
-                    // The rest of the line still stands before the here-document.
-                    let ends = open.is_none() && skim.documents.is_empty();
-                    skim.begin_command();
-                    self.next();
-                    if ends && skim.open.is_empty() {
-                        return self.line;
-                    }
-                }
-                (_, '&' | '|') => {
-                    if self.operator(c, &mut skim) {
-                        return self.line;
-                    }
-                }
-                (_, '(') => self.parenthesis(&mut skim),
-                (open, ')') => {
-                    let closes = matches!(open, Some(End::Parenthesis | End::Arithmetic));
-                    skim.begin_command();
-                    self.next();
-                    if closes {
-                        skim.open.pop();
-                    }
-                }
-                (Some(End::Arithmetic), _) => drop(self.next()),
-                (_, '#') if skim.word.is_empty() && !skim.odd => self.skip_line(),
-                (_, '<') => self.redirection(&mut skim),
-                (_, '>') => {
-                    skim.end_word();
-                    self.next();
-                    self.ampersand();
-                }
-                (_, c) if c.is_whitespace() => {
-                    skim.end_word();
-                    self.next();
-                }
-                _ => {
-                    skim.word.push(c);
-                    self.next();
-                }
+            if self.quoted(c, &mut skim) {
+                continue;
+            }
+            if let Some(last) = self.unquoted(c, &mut skim) {
+                return last;
             }
         }
         self.line.min(self.lines.len())
+    }
+
+    /// Goes on behind what is or begins something quoted. False when it is none, and nothing was read.
+    fn quoted(&mut self, c: char, skim: &mut Skim) -> bool {
+        match (skim.open.last(), c) {
+            (_, '\\') => {
+                self.next();
+                skim.odd |= self.next() != Some('\n');
+            }
+            (_, '`') => self.up_to('`'),
+            (_, '$') => self.dollar(skim),
+            (Some(End::Quote), '"') | (Some(End::Brace), '}') => {
+                self.next();
+                skim.open.pop();
+            }
+            (_, '"') => {
+                self.next();
+                skim.odd = true;
+                skim.open.push(End::Quote);
+            }
+            (Some(End::Quote), _) => drop(self.next()),
+            (_, '\'') => {
+                skim.odd = true;
+                self.next();
+                while self.next().is_some_and(|c| c != '\'') {}
+            }
+            (Some(End::Brace), _) => drop(self.next()),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Goes on behind one sign, or one operator. The last line of the command when it ends with that.
+    fn unquoted(&mut self, c: char, skim: &mut Skim) -> Option<usize> {
+        match c {
+            '\n' => return self.end_of_line(skim),
+            ';' => {
+                // The rest of the line still stands before the here-document.
+                let ends = skim.open.is_empty() && skim.documents.is_empty();
+                skim.begin_command();
+                self.next();
+                return (ends && skim.open.is_empty()).then_some(self.line);
+            }
+            '&' | '|' => return self.operator(c, skim).then_some(self.line),
+            '(' => self.parenthesis(skim),
+            ')' => {
+                skim.begin_command();
+                self.next();
+                skim.open.pop_if(|open| matches!(open, End::Parenthesis | End::Arithmetic));
+            }
+            _ if skim.open.last() == Some(&End::Arithmetic) => drop(self.next()),
+            '#' if skim.word.is_empty() && !skim.odd => self.skip_line(),
+            '<' => self.redirection(skim),
+            '>' => {
+                skim.end_word();
+                self.next();
+                self.ampersand();
+            }
+            _ if c.is_whitespace() => {
+                skim.end_word();
+                self.next();
+            }
+            _ => {
+                skim.word.push(c);
+                self.next();
+            }
+        }
+        None
+    }
+
+    /// The here-documents that began in a line come after it, before the command can end.
+    fn end_of_line(&mut self, skim: &mut Skim) -> Option<usize> {
+        skim.begin_command();
+        if skim.open.is_empty() && !skim.continues && skim.documents.is_empty() {
+            return Some(self.line);
+        }
+        self.next();
+        if skim.documents.is_empty() {
+            return None;
+        }
+        self.documents(&std::mem::take(&mut skim.documents));
+        (skim.open.is_empty() && !skim.continues).then(|| self.line - 1)
     }
 
     fn up_to(&mut self, end: char) {

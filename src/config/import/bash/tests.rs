@@ -64,9 +64,45 @@ fn nothing_within_another_command_is_taken() {
         assert_eq!(text(&script, "g"), "", "{command}");
         assert_eq!(text(&script, "after"), "1", "{command}: {script:?}");
         assert!(!script.skipped.is_empty());
-        let named = script.skipped.iter().flat_map(|skipped| &skipped.inside).count();
-        let there = command.lines().skip(1).filter(|line| looks_like_assignment(line.trim())).count();
-        let first = script.skipped.iter().skip(1).filter(|skipped| looks_like_assignment(&skipped.text)).count();
-        assert_eq!(named + first, there, "{command}: {:?}", script.skipped);
+        // Every line is kept.
+        let said = script
+            .skipped
+            .iter()
+            .flat_map(|skipped| skipped.inside.iter().map(|(line, _)| *line).chain([skipped.line]));
+        let said: std::collections::BTreeSet<usize> = said.collect();
+        assert_eq!(said, (1..=command.lines().count()).collect(), "{command}: {:?}", script.skipped);
+    }
+}
+
+#[test]
+fn indexes_are_understood_where_they_change_nothing() {
+    let script = parse("a=([0]='f=/data/f' [1]=g h)\nb=([1]=x)\nc=([x]=y)\nd=([0-9]a)\n");
+    assert_eq!(text(&script, "a"), "f=/data/f|g|h");
+    assert_eq!((script.variables.len(), script.skipped.len()), (1, 3), "{script:?}");
+}
+
+#[test]
+fn what_follows_the_end_of_a_script_is_not_taken() {
+    for end in ["exit", "exit 0", "return;", "exit # done", "[ -n x ] && exit\nreturn 3"] {
+        let script = parse(&format!("a=1\nexit_code=3\nif x; then exit; fi\nb=2\n{end}\nc=3\n\nd=4\n"));
+        let taken: Vec<&str> = script.variables.keys().map(String::as_str).collect();
+        assert_eq!(taken, ["a", "b", "exit_code"], "{end}: {script:?}");
+        let inside = &script.skipped.last().unwrap().inside;
+        assert!(inside.iter().map(|(_, text)| text.as_str()).eq(["c=3", "d=4"]), "{end}: {inside:?}");
+    }
+}
+
+#[test]
+fn words_are_those_of_a_shell() {
+    let of = |text: &str| words(text).map(|words| words.join("|"));
+    assert_eq!(
+        of("-a --exclude='*.log'  --exclude=\"/a b/\" x\\ y").unwrap(),
+        "-a|--exclude=*.log|--exclude=/a b/|x y"
+    );
+    assert_eq!(of("").unwrap(), "");
+    for text in
+        ["'", "\"", "$x", "`x`", "a;b", "a|b", "a&b", "a<b", "a>b", "(a)", "a) b=(c", "a #b", "a\nb", "{a,b}", "\\"]
+    {
+        assert_eq!(of(text), None, "{text}");
     }
 }

@@ -7,10 +7,17 @@ const LONGEST: usize = 64 * 1024;
 /// What all expansions together come to at most.
 const MOST: usize = 1 << 20;
 
+/// Where a word stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Assignment,
+    List,
+}
+
 impl Parser<'_> {
     pub(super) fn value(&mut self) -> Result<Value, NotLiteral> {
         if self.chars.peek() != Some(&'(') {
-            return self.word().map(|word| Value::Text(word.unwrap_or_default()));
+            return self.word(Within::Assignment).map(|word| Value::Text(word.unwrap_or_default()));
         }
         self.next();
         let mut list = Vec::new();
@@ -25,7 +32,8 @@ impl Parser<'_> {
                 Some(c) if c.is_whitespace() => {
                     self.next();
                 }
-                Some(_) => match self.word()? {
+                Some('[') => list.push(self.indexed(list.len())?),
+                Some(_) => match self.word(Within::List)? {
                     Some(word) => list.push(word),
                     // Something that cannot begin a word.
                     None => return Err(NotLiteral),
@@ -34,8 +42,18 @@ impl Parser<'_> {
         }
     }
 
+    /// `[0]=word`, where that is the place that the element has anyway.
+    fn indexed(&mut self, place: usize) -> Result<String, NotLiteral> {
+        for wanted in format!("[{place}]=").chars() {
+            if self.next() != Some(wanted) {
+                return Err(NotLiteral);
+            }
+        }
+        self.word(Within::List).map(Option::unwrap_or_default)
+    }
+
     /// One word, or nothing when there is none.
-    fn word(&mut self) -> Result<Option<String>, NotLiteral> {
+    fn word(&mut self, within: Within) -> Result<Option<String>, NotLiteral> {
         let mut word = String::new();
         let mut any = false;
         while let Some(c) = self.chars.peek().copied() {
@@ -55,6 +73,8 @@ impl Parser<'_> {
                 '$' if matches!(self.chars.clone().nth(1), Some('\'' | '"')) => return Err(NotLiteral),
                 '$' => self.expansion(&mut word)?,
                 '`' | '(' | '<' | '>' | '|' | '&' => return Err(NotLiteral),
+                // Braces make several words of one.
+                '{' if within == Within::List => return Err(NotLiteral),
                 c => {
                     word.push(c);
                     self.next();

@@ -1,7 +1,7 @@
 //! The sources and targets of the bash sersync. Pure.
 
 use super::super::draft::{self, Draft};
-use super::super::regex::{Matching, translate};
+use super::super::regex::{Matching, is_in, translate};
 use super::settings::{Pair, Settings};
 use crate::config::settings::Host;
 use crate::config::{names, paths};
@@ -44,7 +44,7 @@ pub(super) fn mirrors(settings: &mut Settings<'_>, draft: &mut Draft) {
         source.add("targets", [module.to_owned()]);
         if name != alias {
             source.comment(
-                &format!("listen_dir: {alias}={path}"),
+                &format!("{}listen_dir: {alias}={path}", settings.place("listen_dir", at)),
                 "the name has characters that it cannot have here: rename its directory on the target",
             );
         }
@@ -67,7 +67,7 @@ fn idle(
             settings.used("rsyncd_mod", *at);
             for path in value.split(',').filter(|path| !path.is_empty() && !is_mirrored(path)) {
                 let why = unheard(path, mirrored);
-                draft.say(&format!("rsyncd_mod: {module}={path}: {why}"));
+                draft.say(&format!("{}rsyncd_mod: {module}={path}: {why}", settings.place("rsyncd_mod", *at)));
             }
         } else {
             let why = value.split(',').map(|path| unheard(path, mirrored)).next().unwrap_or_default();
@@ -105,7 +105,7 @@ fn hosts(module: &str, addresses: &[Pair<'_>], settings: &mut Settings<'_>, draf
             Ok(host) if hosts.contains(&host) => {}
             Ok(host) => hosts.push(host),
             Err(why) => {
-                let line = format!("rsyncd_ip: {module}={address}: {why}");
+                let line = format!("{}rsyncd_ip: {module}={address}: {why}", settings.place("rsyncd_ip", *at));
                 if !draft.left_out().contains(&line) {
                     draft.say(&line);
                 }
@@ -118,7 +118,7 @@ fn hosts(module: &str, addresses: &[Pair<'_>], settings: &mut Settings<'_>, draf
 /// Regular expressions by the paths of sources.
 fn excludes(settings: &mut Settings<'_>, draft: &mut Draft) {
     for Pair { at, key: path, value: regex } in settings.pairs("exclude_file_rule") {
-        let original = format!("exclude_file_rule: {path}={regex}");
+        let original = format!("{}exclude_file_rule: {path}={regex}", settings.place("exclude_file_rule", at));
         let of_path = |section: &draft::Section| {
             section.get("path").and_then(toml::Value::as_str).is_some_and(|other| trimmed(other) == trimmed(path))
         };
@@ -128,6 +128,11 @@ fn excludes(settings: &mut Settings<'_>, draft: &mut Draft) {
         };
         settings.used("exclude_file_rule", at);
         match translate(regex, Matching::Part) {
+            Some(_) if is_in(regex, path) => source.comment(
+                &original,
+                "not taken over: it also matches the path of the source itself, so that perhaps nothing was watched in real \
+                 time; write what is meant into watch.exclude or exclude",
+            ),
             Some(patterns) => {
                 source.add("watch.exclude", patterns);
                 let why = if regex.contains('.') && !regex.contains("\\.") {

@@ -6,24 +6,25 @@ use super::super::draft::Draft;
 use super::super::{options, schedule};
 use super::settings::{Pair, Settings};
 use crate::config::units::Span;
-use crate::config::{names, paths, validate};
+use crate::config::{names, paths, tables};
 
 /// How rsync is run.
 pub(super) fn connection(settings: &mut Settings<'_>, draft: &mut Draft) {
     if let Some(user) = settings.take("rsync_user", names::check_user) {
-        draft.rsync.set("user", user, "");
+        draft.rsync.set_from(&settings.origin("rsync_user", &user), "user", user.as_str(), "");
     }
     if let Some(file) = settings.take("rsync_passwd_file", |file| paths::absolute(file).map(|_| file)) {
-        draft.rsync.set("password-file", file, "");
+        draft.rsync.set_from(&settings.origin("rsync_passwd_file", file), "password-file", file, "");
     }
     let timeout = settings.take("rsync_timeout", |text| {
-        positive(whole_seconds(text)?, "it meant no limit at all, with which a dead connection is waited for for ever")
+        let why = "it meant no limit at all, with which a dead connection is waited for for ever";
+        Ok((text, positive(whole_seconds(text)?, why)?))
     });
-    if let Some(timeout) = timeout {
-        draft.rsync.set("timeout", Span(timeout).to_string(), "");
+    if let Some((text, timeout)) = timeout {
+        draft.rsync.set_from(&settings.origin("rsync_timeout", text), "timeout", Span(timeout).to_string(), "");
     }
     if let Some(rate) = settings.take("rsync_bwlimit", Ok) {
-        options::rate(rate, &mut draft.rsync, &format!("rsync_bwlimit={rate}"));
+        options::rate(rate, &mut draft.rsync, &settings.origin("rsync_bwlimit", rate));
     }
     settings.explain(
         "real_time_rsync_timeout",
@@ -32,7 +33,7 @@ pub(super) fn connection(settings: &mut Settings<'_>, draft: &mut Draft) {
     );
     if let Some(words) = settings.take("extra_rsync_args", Ok) {
         let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-        let patterns = options::take_over(&words, &mut draft.rsync);
+        let patterns = options::take_over(&words, &settings.place("extra_rsync_args", 0), &mut draft.rsync);
         draft.each_source().for_each(|source| source.add("exclude", patterns.clone()));
     }
 }
@@ -41,28 +42,31 @@ pub(super) fn connection(settings: &mut Settings<'_>, draft: &mut Draft) {
 pub(super) fn passes(settings: &mut Settings<'_>, draft: &mut Draft) {
     let interval = settings.take("full_rsync_interval", |text| {
         let days = whole(text, "days")?;
-        if (1..=365).contains(&days) { Ok(days) } else { Err("not between 1 and 365 days".to_owned()) }
+        if (1..=365).contains(&days) { Ok((text, days)) } else { Err("not between 1 and 365 days".to_owned()) }
     });
-    if let Some(days) = interval {
-        draft.full_sync.set("every", format!("{days}d"), "");
+    if let Some((text, days)) = interval {
+        draft.full_sync.set_from(&settings.origin("full_rsync_interval", text), "every", format!("{days}d"), "");
     }
     let period = settings.take("cron_exp", |cron| {
-        let irregular = "no regular period: put `sersync full-sync` into a crontab with these times";
+        let irregular =
+            "no crontab line with equal times between its runs: put `sersync full-sync` into a crontab for it";
         schedule::period(cron).map(|period| (cron, period)).ok_or_else(|| irregular.to_owned())
     });
     if let Some((cron, period)) = period {
-        draft.full_sync.set("every", Span(period).to_string(), "");
+        let origin = settings.origin("cron_exp", &format!("\"{cron}\""));
+        draft.full_sync.set_from(&origin, "every", Span(period).to_string(), "");
         let why = "`sersync gen-schedule --cron` or `--systemd` writes what starts the passes";
-        draft.full_sync.comment(&format!("cron_exp=\"{cron}\""), why);
+        draft.full_sync.comment(&origin, why);
     }
     match settings.is_on("full_rsync_enable") {
         Some(true) => draft.full_sync.comment(
-            "full_rsync_enable=1",
+            &settings.origin("full_rsync_enable", "1"),
             "passes run when they are started: `sersync gen-schedule` writes crontab lines or timers for them",
         ),
-        Some(false) => draft
-            .full_sync
-            .comment("full_rsync_enable=0", "nothing starts passes unless `sersync gen-schedule` is used"),
+        Some(false) => draft.full_sync.comment(
+            &settings.origin("full_rsync_enable", "0"),
+            "nothing starts passes unless `sersync gen-schedule` is used",
+        ),
         None => {}
     }
     let timeout = settings.take("full_rsync_timeout", |text| {
@@ -75,28 +79,41 @@ pub(super) fn passes(settings: &mut Settings<'_>, draft: &mut Draft) {
     if let Some(timeout) = timeout {
         draft.full_sync.set("timeout", Span(timeout).to_string(), "");
     }
+    clients(settings, draft);
+    kept(settings, draft);
+}
+
+/// How many of rsync work at the same time.
+fn clients(settings: &mut Settings<'_>, draft: &mut Draft) {
     let several = settings.is_on("parallel_rsync_enable");
     if let Some(several) = several {
         draft.rsync.comment(
-            &format!("parallel_rsync_enable={}", u8::from(several)),
+            &settings.origin("parallel_rsync_enable", if several { "1" } else { "0" }),
             "jobs says how many there are; jobs = 1 for a single one",
         );
     }
     for name in ["parallel_rsync_num", "full_rsync_parallel_rsync_num"] {
         let number = settings.take(name, |text| match whole(text, "rsync clients")? {
-            number if (1..=1000).contains(&number) && several != Some(false) => Ok(number),
+            number if (1..=1000).contains(&number) && several != Some(false) => Ok((text, number)),
             _ => Err("not in use; jobs = \"auto\" chooses by itself".to_owned()),
         });
-        if let Some(number) = number {
-            draft.rsync.set("jobs", number, "rsync clients per mirror in a pass; \"auto\" chooses by itself");
+        if let Some((text, number)) = number {
+            let note = "rsync clients per mirror in a pass; \"auto\" chooses by itself";
+            draft.rsync.set_from(&settings.origin(name, text), "jobs", number, note);
         }
     }
-    let days = settings.take("keep_history_backup_days", |text| {
-        let days = whole(text, "days")?;
-        if days <= i64::from(validate::MOST_DAYS) { Ok(days) } else { Err("too many days".to_owned()) }
-    });
-    if let Some(days) = days {
-        draft.history.set("keep-days", days, "removed by `sersync prune-history`");
+}
+
+/// What is kept of passes: the history, and figures.
+fn kept(settings: &mut Settings<'_>, draft: &mut Draft) {
+    let most = i64::from(tables::MOST_DAYS);
+    // Whatever is wished, not less is kept than can be.
+    if let Some((text, days)) = settings.take("keep_history_backup_days", |text| Ok((text, whole(text, "days")?))) {
+        draft.history.set("keep-days", days.min(most), "removed by `sersync prune-history`");
+        if days > most {
+            let origin = settings.origin("keep_history_backup_days", text);
+            draft.history.comment(&origin, "more days than can be kept: the most that can be are taken");
+        }
     }
     if let Some(dir) = settings.take("textfile_collector_dir", |dir| paths::absolute(dir).map(|_| dir)) {
         draft.metrics.set("textfile-dir", dir, "");
@@ -117,12 +134,12 @@ pub(super) fn real_time(settings: &mut Settings<'_>, draft: &mut Draft) {
         Some(false) => {
             draft.watch.set("start", "changed", "");
             let why = "what changed while it did not run was missed; start = \"none\" would do the same";
-            draft.watch.comment("full_rsync_first_enable=0", why);
+            draft.watch.comment(&settings.origin("full_rsync_first_enable", "0"), why);
         }
         None => {}
     }
     if settings.is_on("real_time_sync_enable") == Some(false) {
-        draft.watch.comment("real_time_sync_enable=0", "do not start `sersync watch`");
+        draft.watch.comment(&settings.origin("real_time_sync_enable", "0"), "do not start `sersync watch`");
     }
     settings.explain(
         "real_time_sync_parallel_num",
@@ -156,7 +173,7 @@ pub(super) fn programs(settings: &mut Settings<'_>, draft: &mut Draft) {
         settings.used("exec_command_list", at);
         if one.is_none() {
             draft.full_sync.comment(
-                &format!("exec_command_list: {source}={script}"),
+                &format!("{}exec_command_list: {source}={script}", settings.place("exec_command_list", at)),
                 "there is one `before` for all sources: name a program that looks at SERSYNC_SOURCE or SERSYNC_PATH",
             );
         }
@@ -167,7 +184,8 @@ pub(super) fn programs(settings: &mut Settings<'_>, draft: &mut Draft) {
 fn whole(text: &str, of: &str) -> Result<i64, String> {
     let text = text.trim();
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| plain).ok_or_else(|| format!("not a whole number of {of}"))
+    // Nothing but its size can be wrong with a number then.
+    if plain { Ok(text.parse().unwrap_or(i64::MAX)) } else { Err(format!("not a whole number of {of}")) }
 }
 
 /// A whole number of seconds, as rsync takes it.

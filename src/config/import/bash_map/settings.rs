@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::bash::{Script, Value};
 use super::super::draft::{self, Draft, Section};
-use super::cut;
 
 /// An element of a list that reads `KEY=VALUE`.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +55,22 @@ impl<'s> Settings<'s> {
     /// Keeps a setting as a comment of the place where it belongs.
     pub(super) fn explain(&mut self, name: &'static str, why: &str, section: &mut Section) {
         if let Some(text) = self.take(name, Ok) {
-            section.comment(&format!("{name}={text}"), why);
+            section.comment(&self.origin(name, text), why);
         }
+    }
+
+    /// What a setting says, with its line.
+    pub(super) fn origin(&self, name: &str, text: &str) -> String {
+        format!("{}{name}={text}", self.place(name, 0))
+    }
+
+    /// The line of an element, as it stands before what is said of it.
+    pub(super) fn place(&self, name: &str, at: usize) -> String {
+        format!("Line {}: ", self.line(name, at))
+    }
+
+    fn line(&self, name: &str, at: usize) -> usize {
+        self.script.lines.get(name).and_then(|lines| lines.get(at)).copied().unwrap_or_default()
     }
 
     /// Whether something is switched on by 1, or off by 0.
@@ -109,9 +122,8 @@ impl<'s> Settings<'s> {
                 let why = known.map_or("not known, and left out", |known| {
                     self.refused.get(&(known, at)).map_or("left out: nothing goes by it", String::as_str)
                 });
-                let line = self.script.lines.get(name).and_then(|lines| lines.get(at)).copied().unwrap_or_default();
                 let equals = if matches!(value, Value::List(_)) { ": " } else { "=" };
-                lines.push((line, format!("Line {line}: {name}{equals}{}: {why}", cut(text))));
+                lines.push((self.line(name, at), format!("{}{name}{equals}{text}: {why}", self.place(name, at))));
             }
         }
         lines.sort();

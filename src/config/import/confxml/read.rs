@@ -9,8 +9,6 @@ use super::super::draft::{self, Draft};
 
 /// So many attributes that are left out are quoted.
 const MOST: usize = 200;
-/// A longer value is cut.
-const LONGEST: usize = 200;
 
 /// What was made of attributes: nothing when something was, and otherwise why it was not.
 #[derive(Default)]
@@ -30,20 +28,32 @@ impl Read {
         let result = draft::is_text(text).and_then(|()| read(text.trim()));
         let (value, why) = match result {
             Ok(value) => (Some(value), None),
-            Err(why) => (None, Some(why)),
+            Err(why) => (None, Some(left_out(&why))),
         };
         self.seen.borrow_mut().insert((node.id(), name.to_owned()), why);
         value
     }
 
-    /// Something was made of an attribute.
-    pub(super) fn used(&self, node: Node<'_, '_>, name: &str) {
-        self.seen.borrow_mut().insert((node.id(), name.to_owned()), None);
+    /// Nothing can be made of an attribute.
+    pub(super) fn refuse(&self, node: Node<'_, '_>, name: &str, why: &str) {
+        self.seen.borrow_mut().insert((node.id(), name.to_owned()), Some(left_out(why)));
     }
 
     /// The same for all attributes of an element.
-    pub(super) fn used_all(&self, node: Node<'_, '_>) {
-        node.attributes().for_each(|attribute| self.used(node, attribute.name()));
+    pub(super) fn refuse_all(&self, node: Node<'_, '_>, why: &str) {
+        node.attributes().for_each(|attribute| self.refuse(node, attribute.name(), why));
+    }
+
+    /// There is no need for an element, or something else for it.
+    pub(super) fn explain(&self, node: Node<'_, '_>, why: &str) {
+        for attribute in node.attributes() {
+            self.seen.borrow_mut().insert((node.id(), attribute.name().to_owned()), Some(why.to_owned()));
+        }
+    }
+
+    /// Something was made of an attribute.
+    pub(super) fn used(&self, node: Node<'_, '_>, name: &str) {
+        self.seen.borrow_mut().insert((node.id(), name.to_owned()), None);
     }
 
     /// Whether an element is switched on.
@@ -56,16 +66,18 @@ impl Read {
         is_on == Some(true)
     }
 
-    /// Says of every attribute that nothing was made of that it is left out.
+    /// Says of every attribute that nothing was made of that it is left out, or not needed.
     pub(super) fn leftovers(&self, document: &Document<'_>, draft: &mut Draft) {
-        let seen = self.seen.borrow();
-        let mut count = 0;
+        let (seen, mut count) = (self.seen.borrow(), 0);
+        // Where nothing is mirrored, only what decides that was looked at.
+        let all = !draft.is_empty();
         for node in document.root_element().descendants().filter(|node| *node != document.root_element()) {
             for attribute in node.attributes() {
                 let is_off = |node: &Node<'_, '_>| node.attribute("start").is_some_and(|start| start.trim() == "false");
                 let why = match seen.get(&(node.id(), attribute.name().to_owned())) {
                     Some(None) => continue,
-                    Some(Some(why)) => format!("left out: {why}"),
+                    Some(Some(why)) => why.clone(),
+                    None if !all => continue,
                     None if attribute.name() == "start" && is_off(&node) => continue,
                     None if node.ancestors().any(|above| is_off(&above)) => {
                         "left out: it is switched off by start=\"false\"".to_owned()
@@ -77,12 +89,15 @@ impl Read {
                     draft.say("What else is left out is not quoted: there is too much.");
                     return;
                 }
-                let value: String = attribute.value().chars().take(LONGEST).collect();
-                let (line, tag) = (line(node), node.tag_name().name());
-                draft.say(&format!("Line {line}: <{tag} {}=\"{value}\">: {why}", attribute.name()));
+                let (line, tag, name) = (line(node), node.tag_name().name(), attribute.name());
+                draft.say(&format!("Line {line}: <{tag} {name}=\"{}\">: {why}", attribute.value()));
             }
         }
     }
+}
+
+fn left_out(why: &str) -> String {
+    format!("left out: {}", why.strip_prefix("left out: ").unwrap_or(why))
 }
 
 /// The line where an element begins, from 1 on.

@@ -1,0 +1,178 @@
+//! One comparison of a source, or a share of it, with its mirror, from the first look to what is to be remembered.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use log::debug;
+
+use super::division::{Division, deletion_limit, divide};
+use super::look::look;
+use super::settle::Pass;
+use super::{Extent, Memory, Passed, Terms, separate};
+use crate::executor::{Executor, Mode, OnItem, Sent, Versions};
+use crate::exit::{Exit, Failure};
+use crate::guard;
+use crate::meter::Stage;
+use crate::moment::Moment;
+use crate::report::text;
+use crate::root::Root;
+use crate::rsync::argv::Compare;
+use crate::rsync::children::Children;
+use crate::rsync::outcome::{Outcome, Trouble};
+use crate::rsync::probe;
+use crate::rsync::tally::Tally;
+use crate::state::record::{Lookout, Record};
+use crate::tree::changed::Changes;
+
+/// With more entries it is worth a question whether the mirror is new.
+const MANY: u64 = 5_000;
+
+/// What is said of a directory that was a mount point at the last good pass.
+const NOT_MOUNTED: &str = "is left as it is: something was mounted there at the last good pass, and nothing is now; \
+                           is it mounted? if it is meant: --force-delete";
+
+/// What is said of a directory where something was unmounted by force while the pass was at work.
+const UNMOUNTED: &str = "was unmounted during the pass, and what the mirror has of it may have been deleted for that; it \
+                         is in the history";
+
+/// What is known before anything is compared.
+struct Prepared {
+    /// What changes from this moment on belongs to the next pass.
+    stamp: Moment,
+    changes: Changes,
+    division: Division,
+}
+
+/// Compares and makes equal, see [`run`](super::run).
+pub(super) fn compare(
+    executor: &mut Executor<'_>,
+    children: &Children,
+    terms: Terms<'_>,
+    on_item: &OnItem<'_>,
+) -> Passed {
+    let mut tally = Tally::default();
+    let Prepared { stamp, changes, division } = match prepare(executor, terms, &mut tally, on_item) {
+        Ok(prepared) => prepared,
+        Err(outcome) => return Passed { outcome, tally, memory: None },
+    };
+    let Division { stages, jobs, entries } = division;
+    let Changes { census, directories, mut suspects, .. } = changes;
+    let mirror = executor.mirror();
+    if is_worth_asking(executor, terms, entries) && probe::is_new(mirror, children) {
+        debug!(mirror:%; "{mirror}: it is new, so there are no versions to be kept");
+        executor.keep_versions(Versions::None);
+    }
+    let (sent, has_suspects) = (Sent::default(), !suspects.is_empty());
+    let on_item = |change, path: &Path| {
+        if has_suspects {
+            sent.note(change, path);
+        }
+        on_item(change, path);
+    };
+    let mut pass = Pass::new(executor, children, terms.patience, &on_item);
+    pass.tally.add(tally);
+    let mounts: Vec<PathBuf> = census.mounts.iter().map(|index| census.path(*index)).collect();
+    leave_alone(&mut pass, terms.last, &mounts, census.unreadable);
+    // As long as they are open, what is mounted there cannot be unmounted in the ordinary way.
+    let held: Vec<Root> = mounts.iter().filter_map(|path| Root::open(&executor.root().join(path)).ok()).collect();
+    for scopes in stages {
+        if let Some(outcome) = pass.settle(executor, scopes, jobs) {
+            return Passed { outcome, tally: pass.tally, memory: None };
+        }
+    }
+    drop(held);
+    suspects.retain(|path| !sent.have(path));
+    if let Some(outcome) = pass.compare_contents(executor, suspects) {
+        return Passed { outcome, tally: pass.tally, memory: None };
+    }
+    for path in mounts.iter().filter(|path| !guard::is_mounted(&executor.root().join(path))) {
+        pass.given_up.paths.insert(path.clone(), UNMOUNTED.to_owned());
+    }
+    let (outcome, tally) = pass.end();
+    // Only a dry run comes that far with too many.
+    let outcome = executor.too_many_deletions().map_or(outcome, Outcome::Permanent);
+    let record = Record::new(mirror, stamp, compared(terms.extent), entries, &mounts, &directories);
+    let lookout = lookout(executor, terms);
+    Passed { outcome, tally, memory: Some(Memory { record, directories, lookout }) }
+}
+
+/// Looks at the source, divides the work, and finishes a rename that was cut off; the outcome when the pass is not begun.
+fn prepare(
+    executor: &mut Executor<'_>,
+    terms: Terms<'_>,
+    tally: &mut Tally,
+    on_item: &OnItem<'_>,
+) -> Result<Prepared, Outcome> {
+    let mirror = executor.mirror();
+    let unreadable = |e: io::Error| {
+        let why = format!("the source {} cannot be read: {e}", text::path(&mirror.source.path));
+        Outcome::Permanent(Trouble::new(Exit::Unreachable, why))
+    };
+    executor.hold(Root::open(&mirror.source.path).map_err(unreadable)?);
+    executor.count_anew();
+    // Before anything is looked at.
+    let stamp = Moment::now();
+    begin(executor, Stage::Looking);
+    let changes = look(executor, terms).map_err(unreadable)?;
+    let division = divide(executor, &changes, terms);
+    let entries = division.entries;
+    begin(executor, Stage::Comparing(matches!(terms.extent, Extent::Everything).then_some(entries)));
+    let limit = deletion_limit(executor.mode(), terms, entries);
+    let refused = |Failure { exit, message }| Outcome::Permanent(Trouble::new(exit, message));
+    executor.limit_deletions(limit.map_err(refused)?);
+    if let Some(state) = terms.state.filter(|_| executor.mode() == Mode::Real) {
+        let (outcome, separated) = separate::separate(executor, state, on_item);
+        tally.add(separated);
+        if !matches!(outcome, Outcome::Done | Outcome::Partial(_)) {
+            return Err(outcome);
+        }
+    }
+    Ok(Prepared { stamp, changes, division })
+}
+
+fn begin(executor: &Executor<'_>, stage: Stage) {
+    if let Some(meter) = executor.meter() {
+        meter.begin(stage);
+    }
+}
+
+/// Whether it is worth a question whether the mirror is new.
+fn is_worth_asking(executor: &Executor<'_>, terms: Terms<'_>, entries: u64) -> bool {
+    executor.mode() == Mode::Real && entries > MANY && terms.last.is_none() && !executor.is_beside_watch()
+}
+
+/// Leaves directories as they are on the mirror of which it is not known what they have: where something was mounted at the
+/// last good pass, and those that cannot be read.
+fn leave_alone(pass: &mut Pass<'_>, last: Option<&Record>, mounts: &[PathBuf], unreadable: Vec<(PathBuf, String)>) {
+    for path in last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from) {
+        if !mounts.contains(&path) {
+            pass.given_up.left_alone.push(path.clone());
+            pass.give_up_directory(path, NOT_MOUNTED.to_owned());
+        }
+    }
+    for (path, why) in unreadable {
+        pass.give_up_directory(path, format!("what the mirror has in it is left as it is: {why}"));
+    }
+}
+
+/// When everything was compared last, this pass included.
+fn compared(extent: Extent<'_>) -> DateTime<Utc> {
+    match extent {
+        Extent::Changed(last, _) => last.compared,
+        Extent::Everything => Utc::now(),
+    }
+}
+
+/// Who looks for content that was replaced under the same size and time, so that the next pass need not.
+fn lookout(executor: &Executor<'_>, terms: Terms<'_>) -> Lookout {
+    let looks = match terms.extent {
+        Extent::Changed(..) => true,
+        Extent::Everything => terms.contents.is_some() || executor.compare() != Compare::Quick,
+    };
+    match looks {
+        true => Lookout::Pass,
+        false if executor.is_beside_watch() => Lookout::Watch,
+        false => Lookout::Nobody,
+    }
+}
