@@ -7,12 +7,13 @@ use std::fs::{self, File};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 
 /// What SIGHUP does.
@@ -21,6 +22,18 @@ pub enum Hangup {
     Ends,
     /// It calls this, any number of times, where there is no terminal that could have gone.
     Calls(Box<dyn Fn() + Send>),
+}
+
+/// For so long other threads are waited for that have only their end before them.
+const OTHERS_END: Duration = Duration::from_secs(1);
+/// How often it is looked whether they have ended.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The thread that takes what signals ask for.
+#[derive(Debug)]
+pub struct Listener {
+    handle: Handle,
+    thread: JoinHandle<()>,
 }
 
 /// Calls `on_first` from a thread of its own when the first signal arrives; when a second one does, calls `at_once`, which
@@ -32,7 +45,7 @@ pub fn install(
     hangup: Hangup,
     on_first: impl Fn(i32) + Send + 'static,
     at_once: impl Fn() + Send + 'static,
-) -> io::Result<()> {
+) -> io::Result<Listener> {
     let ignored = ignored();
     // It can only be opened where there is one.
     let has_terminal = File::open("/dev/tty").is_ok();
@@ -42,8 +55,9 @@ pub fn install(
             flag::register_usize(signal, Arc::clone(&LAST), signal.unsigned_abs() as usize)?;
         }
     }
-    mask::let_hangup_in();
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    mask::let_in();
+    let handle = signals.handle();
+    let thread = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
         for signal in signals.forever() {
             if let Hangup::Calls(on_hangup) = &hangup
@@ -63,20 +77,31 @@ pub fn install(
             die_of(signal);
         }
     })?;
-    Ok(())
+    Ok(Listener { handle, thread })
 }
 
-/// Before this process becomes another program: SIGHUP waits until that calls [`install`], and the others end it at once until
-/// then. Tells if one of those came before, which the other program would never hear of.
-#[must_use]
-pub fn hand_over() -> Option<i32> {
-    mask::hold_back_hangup();
-    let ignored = ignored();
-    for signal in [SIGINT, SIGTERM].into_iter().filter(|signal| !is_in(ignored, *signal)) {
-        mask::let_it_end(signal);
+impl Listener {
+    /// Before this process becomes another program, when no thread does anything any more: all signals wait until that program
+    /// calls [`install`]. Tells if one asked for the end before, which the other program would never hear of.
+    #[must_use]
+    pub fn hand_over(self) -> Option<i32> {
+        mask::hold_back();
+        self.handle.close();
+        // That it panicked was said.
+        let _ = self.thread.join();
+        // The kernel gives a signal to any thread that takes signals, and exec(2) ends that in the middle of its handler. Alone,
+        // this thread is the only one, and takes none.
+        let deadline = Instant::now() + OTHERS_END;
+        while !is_alone() && Instant::now() < deadline {
+            thread::sleep(TICK);
+        }
+        i32::try_from(LAST.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
     }
-    // From here on none can come that is not seen.
-    i32::try_from(LAST.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+}
+
+/// Whether this process has a single thread.
+fn is_alone() -> bool {
+    fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 /// Whether a set of signals, as [`ignored`] has it, has this one.

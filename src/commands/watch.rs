@@ -36,7 +36,7 @@ use crate::report::{Form, logger, text};
 use crate::rsync::children::Children;
 use crate::rsync::output::Change;
 use crate::rsync::tally::Tally;
-use crate::signals::{self, Hangup};
+use crate::signals::{self, Hangup, Listener};
 use crate::state::condition::Condition;
 use crate::state::notices::Work;
 use crate::watch::{Bounds, Engine, News};
@@ -69,7 +69,7 @@ fn run(global: &Global, args: &WatchArgs) -> Result<End> {
     let (tell, news) = mpsc::channel();
     let asked_to_end = Arc::new(AtomicBool::new(false));
     let hooks = Arc::new(Hooks::default());
-    listen(&children, &hooks, &tell, &asked_to_end)?;
+    let listener = listen(&children, &hooks, &tell, &asked_to_end)?;
     let mode = Mode::of(args.writing.dry_run);
     let empty = EmptySource::of(args.writing.allow_empty);
     let notifier = Notifier::start(&setup.settings.notify, Work::Watch, &setup.state, &hooks);
@@ -111,7 +111,7 @@ fn run(global: &Global, args: &WatchArgs) -> Result<End> {
     notifier.finish(&hooks, if outcome.reload { Hurry::Some } else { Hurry::None });
     // Who asks for the end meanwhile, gets it.
     if outcome.reload && outcome.signal.is_none() {
-        return begin_anew();
+        return begin_anew(listener);
     }
     exits.extend(&outcome.exits);
     if mode == Mode::Real && !args.json {
@@ -158,7 +158,7 @@ fn listen(
     hooks: &Arc<Hooks>,
     tell: &mpsc::Sender<News>,
     asked_to_end: &Arc<AtomicBool>,
-) -> io::Result<()> {
+) -> io::Result<Listener> {
     let on_first = {
         let (tell, asked_to_end) = (tell.clone(), Arc::clone(asked_to_end));
         move |signal| {
@@ -237,12 +237,12 @@ fn may_reload(global: &Global, args: &WatchArgs, left_out: &[(Mirror, Exit)]) ->
 
 /// Becomes the same program anew, with the same arguments. Nothing is left of the settings, and what happens until everything
 /// is watched again is found from the stamp on.
-fn begin_anew() -> Result<End> {
+fn begin_anew(listener: Listener) -> Result<End> {
     let mut args = env::args_os();
     let program = args.next().unwrap_or_else(|| "sersync".into());
     let mut command = process::Command::new(&program);
     command.args(args).env(RELOADED, "1");
-    if let Some(signal) = signals::hand_over() {
+    if let Some(signal) = listener.hand_over() {
         return Ok(End::Signal(signal));
     }
     let e = command.exec();

@@ -71,6 +71,7 @@ impl Executor<'_> {
             root: self.root(),
             bucket,
             exclude,
+            protect: &self.protected,
             clients: together.clients,
             missing_args,
             compare,

@@ -3,7 +3,7 @@
 pub mod argv;
 pub mod children;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod listing;
 pub mod outcome;
 pub mod output;

@@ -3,6 +3,7 @@
 mod beside;
 mod catching_up;
 mod ending;
+mod mounts;
 mod placing;
 mod publishing;
 mod results;

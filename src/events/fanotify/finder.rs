@@ -29,12 +29,12 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Finder<'a> {
     scene: Scene<'a>,
     pub(super) marks: Marks,
-    mounts: Mounts,
+    mounts: Mounts<'a>,
     places: Places,
 }
 
 impl<'a> Finder<'a> {
-    pub(super) fn new(scene: Scene<'a>, marks: Marks, mounts: Mounts) -> Self {
+    pub(super) fn new(scene: Scene<'a>, marks: Marks, mounts: Mounts<'a>) -> Self {
         Finder { scene, marks, mounts, places: Places::default() }
     }
 
@@ -190,7 +190,7 @@ impl<'a> Finder<'a> {
             warn!("source `{}`: what is mounted in it cannot be found out: {e}", source.name);
             Ended::Unable
         };
-        let places = self.mounts.changes().map_err(failed)?;
+        let changes = self.mounts.changes().map_err(failed)?;
         let new = self.marks.refresh(self.scene, &self.mounts).map_err(|e| match e {
             CannotOpen::Unable(why) => {
                 warn!("source `{}`: fanotify can no longer be used: {why}", source.name);
@@ -198,7 +198,7 @@ impl<'a> Finder<'a> {
             }
             CannotOpen::Failed(e) => failed(e),
         })?;
-        let changed = places.into_iter().filter(|path| self.mounts.matters(source, path));
+        let changed = changes.into_iter().filter(|change| self.mounts.matters(change)).map(|change| change.place);
         for path in changed.chain(new).filter(|path| !excludes.excludes_within(path, Is::Directory)) {
             debug!("source `{}`: looking at {} as a whole", source.name, text::path(&path));
             sink.directory(&path, Mark::Deep);
