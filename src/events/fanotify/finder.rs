@@ -198,8 +198,8 @@ impl<'a> Finder<'a> {
             }
             CannotOpen::Failed(e) => failed(e),
         })?;
-        let changed = changes.into_iter().filter(|change| self.mounts.matters(change)).map(|change| change.place);
-        for path in changed.chain(new).filter(|path| !excludes.excludes_within(path, Is::Directory)) {
+        let to_look_at = changes.into_iter().filter(|change| self.mounts.matters(change)).map(|change| change.place);
+        for path in to_look_at.chain(new).filter(|path| !excludes.excludes_within(path, Is::Directory)) {
             debug!("source `{}`: looking at {} as a whole", source.name, text::path(&path));
             sink.directory(&path, Mark::Deep);
         }
