@@ -10,8 +10,6 @@ pub const TABLE: &str = "/proc/self/mountinfo";
 /// What is mounted at a place.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Which mount it is, wherever it is moved to. The number of one that is gone is given to another later.
-    pub id: u64,
     /// Which directory of its file system is.
     pub root: PathBuf,
     /// Where it is.
@@ -26,12 +24,11 @@ pub struct Mount {
 pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount> {
     text.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
-        let id = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let (root, point) = (unescaped(fields.nth(2)?), unescaped(fields.next()?));
+        let (root, point) = (unescaped(fields.nth(3)?), unescaped(fields.next()?));
         let read_only = fields.next()?.split(|byte| *byte == b',').any(|option| option == b"ro");
         // Any number of optional fields ends with a dash.
         let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
-        Some(Mount { id, root, point, read_only, kind: String::from_utf8_lossy(kind).into_owned() })
+        Some(Mount { root, point, read_only, kind: String::from_utf8_lossy(kind).into_owned() })
     })
 }
 
@@ -40,7 +37,7 @@ pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount> {
 #[must_use]
 pub fn hidden_by(text: &[u8], path: &Path) -> Option<(PathBuf, &'static str)> {
     let above = mounts(text).filter(|mount| path.starts_with(&mount.point));
-    let Mount { root, point, read_only, kind, .. } = above.max_by_key(|mount| mount.point.components().count())?;
+    let Mount { root, point, read_only, kind } = above.max_by_key(|mount| mount.point.components().count())?;
     let has = |begin: &str| {
         let mut names = root.components().filter_map(|component| match component {
             Component::Normal(name) => name.to_str(),
@@ -88,8 +85,7 @@ mod tests {
     fn names_with_blanks_and_kinds_are_read() {
         let text =
             b"22 1 0:21 / /a\\040b\\134c ro,noexec - tmpfs none rw\n23 1 0:22 /x /plain rw shared:1 - ext4 /dev/x rw\n";
-        let mount = |id, root: &str, point: &str, read_only, kind: &str| Mount {
-            id,
+        let mount = |root: &str, point: &str, read_only, kind: &str| Mount {
             root: root.into(),
             point: point.into(),
             read_only,
@@ -97,7 +93,7 @@ mod tests {
         };
         assert_eq!(
             mounts(text).collect::<Vec<_>>(),
-            [mount(22, "/", "/a b\\c", true, "tmpfs"), mount(23, "/x", "/plain", false, "ext4")]
+            [mount("/", "/a b\\c", true, "tmpfs"), mount("/x", "/plain", false, "ext4")]
         );
     }
 

@@ -101,7 +101,12 @@ impl Planner<'_> {
             }
             Ok(meta) => meta.is_dir(),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                self.missing(path);
+                // It may have been a file or a directory.
+                match self.left_out(path) {
+                    LeftOut::Neither => self.listed.missing.push(path.clone()),
+                    LeftOut::One => self.level_above(path),
+                    LeftOut::Both => {}
+                }
                 return;
             }
             // rsync will fail on it too, and name it.
@@ -121,20 +126,6 @@ impl Planner<'_> {
         }
     }
 
-    /// Plans for a path where nothing is. It may have been a file or a directory.
-    fn missing(&mut self, path: &Path) {
-        if self.reach.stays(path) {
-            return;
-        }
-        match self.left_out(path) {
-            LeftOut::Both => {}
-            LeftOut::Neither if !self.reach.something_stays_below(path) => {
-                self.listed.missing.push(path.to_owned());
-            }
-            LeftOut::Neither | LeftOut::One => self.level_above(path),
-        }
-    }
-
     /// What of a name is left out, whatever it is or was.
     fn left_out(&self, path: &Path) -> LeftOut {
         match [Is::Directory, Is::Other].map(|is| self.reach.excludes.excludes_entry(path, is)) {
@@ -144,7 +135,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Has rsync compare the level in which a path is: it deletes what is to be deleted, and keeps what is left out or stays.
+    /// Has rsync compare the level in which a path is: it deletes what is to be deleted, and keeps what is left out.
     fn level_above(&mut self, path: &Path) {
         let above = path.parent().unwrap_or(Path::new(""));
         if self.listed.shallow.last().is_none_or(|last| last != above) {
@@ -190,30 +181,5 @@ impl Planner<'_> {
                 self.listed.shallow.push(dir.to_owned());
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exclude::Excludes;
-    use crate::rsync::fixture::daemon;
-
-    #[test]
-    fn what_is_not_there_is_not_deleted_where_something_was_mounted() {
-        let (dir, mirror) = (tempfile::tempdir().unwrap(), daemon());
-        fs::create_dir_all(dir.path().join("a/mnt")).unwrap();
-        let excludes = Excludes::default();
-        let unmounted = ["a/mnt", "gone/b/mnt"].map(PathBuf::from);
-        let reach = Reach::of(&mirror, &excludes).at(dir.path()).without(&unmounted);
-        let mut dirty = DirtySet::new(100);
-        for path in ["a/mnt/f", "a/mnt/d/f", "a/mntx", "gone", "gone too/f"] {
-            dirty.mark(Path::new(path), Mark::Path);
-        }
-        dirty.mark(Path::new("gone/b/mnt"), Mark::Deep);
-        let Plan { scopes, too_long } = plan(reach, &dirty);
-        let missing = ["a/mntx", "gone too"].map(PathBuf::from).to_vec();
-        let listed = Listed { missing, shallow: vec![PathBuf::new()], present: vec![] };
-        assert_eq!((scopes, too_long), (vec![Scope::Listed(listed)], vec![]));
     }
 }

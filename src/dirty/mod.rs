@@ -88,22 +88,6 @@ impl DirtySet {
         node.mark.is_some()
     }
 
-    /// Whether something at or below a path is to be looked at again.
-    #[must_use]
-    pub fn reaches(&self, path: &Path) -> bool {
-        let mut node = &self.root;
-        for name in path {
-            if node.mark == Some(Mark::Deep) {
-                return true;
-            }
-            match node.children.get(name) {
-                Some(child) => node = child,
-                None => return false,
-            }
-        }
-        true
-    }
-
     /// Hands out everything and starts anew.
     #[must_use]
     pub fn take(&mut self) -> DirtySet {

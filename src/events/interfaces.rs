@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::session::{CannotOpen, Scene, Session, Stop};
-use super::{Arrival, Mark, Mounted, Sink, fanotify, inotify};
+use super::{Arrival, Mark, Sink, fanotify, inotify};
 use crate::config::settings::{Backend, Source};
 use crate::exclude::Excludes;
 use crate::exit::{Exit, Failure};
@@ -106,6 +106,5 @@ impl Sink for Nobody {
     fn degraded(&self, _: Option<&str>) {}
     fn overflowed(&self) {}
     fn watches(&self, _: usize) {}
-    fn mounted(&self, _: &Path, _: Mounted) {}
     fn watching(&self, _: Option<Identity>) {}
 }

@@ -62,10 +62,6 @@ pub trait Sink: Send + Sync {
     /// So many directories have an inotify watch.
     fn watches(&self, number: usize);
 
-    /// A file system is mounted at this path, or was and is elsewhere now. That what is there is gone tells nothing once it is
-    /// unmounted. Only told where what is mounted is mirrored.
-    fn mounted(&self, place: &Path, now: Mounted);
-
     /// From now on every change below this root directory is reported; or, with `None`, the root is gone for now.
     fn watching(&self, root: Option<Identity>);
 }
@@ -77,15 +73,6 @@ pub enum Arrival {
     Made,
     /// By a rename, with all that is in it.
     Renamed,
-}
-
-/// Where a file system is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mounted {
-    /// At this path.
-    Here,
-    /// At another one: its mount point was renamed, or it was moved.
-    Elsewhere,
 }
 
 /// Makes the reader of an event source report what has happened up to now.

@@ -10,7 +10,7 @@ mod sent;
 mod session;
 mod told;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard};
 
@@ -70,8 +70,6 @@ pub struct Executor<'a> {
     /// The root of the source, when it is to stay the same.
     root: Option<Root>,
     deletions: Deletions,
-    /// Where nothing is deleted.
-    protected: Vec<PathBuf>,
     told: told::Told,
     /// That rsync had more errors than are shown was said.
     dropped_told: AtomicBool,
@@ -101,7 +99,6 @@ impl<'a> Executor<'a> {
             missing_args,
             root: None,
             deletions: Deletions::default(),
-            protected: Vec::new(),
             told: told::Told::default(),
             dropped_told: AtomicBool::new(false),
             versions: Versions::Kept,
@@ -137,17 +134,6 @@ impl<'a> Executor<'a> {
     /// Deletes at most so many paths from now on.
     pub fn limit_deletions(&mut self, limit: Option<u64>) {
         self.deletions = Deletions::new(limit);
-    }
-
-    /// Deletes nothing at and below these paths from now on.
-    pub fn protect(&mut self, places: Vec<PathBuf>) {
-        self.protected = places;
-    }
-
-    /// Where nothing is deleted.
-    #[must_use]
-    pub fn protected(&self) -> &[PathBuf] {
-        &self.protected
     }
 
     /// Begins something that is counted by itself.

@@ -71,7 +71,6 @@ impl Executor<'_> {
             root: self.root(),
             bucket,
             exclude,
-            protect: &self.protected,
             clients: together.clients,
             missing_args,
             compare,

@@ -7,7 +7,7 @@ use crate::config::settings::{Attributes, Host, Jobs, Rsync, Source};
 use crate::mirror::{Endpoint, Mirror};
 
 /// The mirror `n` of a source on this endpoint.
-pub(crate) fn mirror(endpoint: Endpoint) -> Mirror {
+pub(super) fn mirror(endpoint: Endpoint) -> Mirror {
     let source = Source {
         name: "n".into(),
         path: "/tmp/p/src".into(),
@@ -31,6 +31,6 @@ pub(crate) fn mirror(endpoint: Endpoint) -> Mirror {
 }
 
 /// The same on a daemon.
-pub(crate) fn daemon() -> Mirror {
+pub(super) fn daemon() -> Mirror {
     mirror(Endpoint::Daemon { host: Host { name: "h".into(), port: 873 }, module: "m".into() })
 }

@@ -3,7 +3,7 @@
 pub mod argv;
 pub mod children;
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 pub mod listing;
 pub mod outcome;
 pub mod output;

@@ -10,7 +10,7 @@ pub mod walk;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::bucket::LONGEST_PLACE;
 use crate::config::settings::Source;
@@ -34,8 +34,6 @@ pub struct Reach<'a> {
     /// The longest path of a directory, relative to the root, that is mirrored, in bytes. When a path gets too long for
     /// rsync only below the history's directory, its receiver gives up everything: `backup filename too long`, exit 11.
     pub longest_directory: usize,
-    /// Where something was mounted and nothing is now: what the mirror has there stays.
-    unmounted: &'a [PathBuf],
     /// The only file system that is entered; all of them when there is none.
     device: Option<u64>,
 }
@@ -47,7 +45,7 @@ impl<'a> Reach<'a> {
         let device = source.one_file_system.then(|| fs::metadata(&source.path).ok().map(|meta| meta.dev())).flatten();
         let room = LONGEST_PATH - LONGEST_NAME;
         let longest_directory = room.saturating_sub(source.path.as_os_str().len() + 1);
-        Reach { root: &source.path, excludes, longest_directory, unmounted: &[], device }
+        Reach { root: &source.path, excludes, longest_directory, device }
     }
 
     /// What one mirror takes of it. `excludes` may leave out more than the source's own.
@@ -68,24 +66,6 @@ impl<'a> Reach<'a> {
     pub fn at(self, root: &'a Path) -> Self {
         let device = self.device.and_then(|_| fs::metadata(root).ok()).map(|meta| meta.dev());
         Reach { root, device, ..self }
-    }
-
-    /// The same reach, where the mirror keeps what it has at these places: something was mounted there, and nothing is now.
-    #[must_use]
-    pub fn without(self, unmounted: &'a [PathBuf]) -> Self {
-        Reach { unmounted, ..self }
-    }
-
-    /// Whether the mirror keeps what it has at a path, whatever is there now.
-    #[must_use]
-    pub fn stays(&self, path: &Path) -> bool {
-        self.unmounted.iter().any(|place| path.starts_with(place))
-    }
-
-    /// Whether the mirror keeps something of what it has below a path.
-    #[must_use]
-    pub fn something_stays_below(&self, path: &Path) -> bool {
-        self.unmounted.iter().any(|place| place.starts_with(path))
     }
 
     /// Whether a directory's path, relative to the root, is too long to be mirrored.

@@ -204,7 +204,7 @@ mod tests {
     use crate::exclude::Excludes;
 
     fn reach<'a>(root: &'a Path, excludes: &'a Excludes) -> Reach<'a> {
-        Reach { root, excludes, longest_directory: 3000, unmounted: &[], device: None }
+        Reach { root, excludes, longest_directory: 3000, device: None }
     }
 
     #[test]

@@ -5,9 +5,7 @@ mod delivery;
 mod facts;
 mod pending;
 
-use std::collections::BTreeSet;
 use std::mem;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,8 +44,6 @@ struct State {
     root: Option<Identity>,
     /// Why changes in some directories are found late.
     degraded: Option<String>,
-    /// Where something was mounted, whatever is there now.
-    mount_points: BTreeSet<PathBuf>,
     /// Everything before this instant was reported.
     delivered: Instant,
     /// Somebody waits for that.
@@ -103,7 +99,6 @@ impl Queue {
             watches: 0,
             root: None,
             degraded: None,
-            mount_points: BTreeSet::new(),
             delivered: now,
             awaited: false,
             busy: true,

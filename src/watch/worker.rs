@@ -3,7 +3,6 @@
 mod beside;
 mod catching_up;
 mod ending;
-mod mounts;
 mod placing;
 mod publishing;
 mod results;

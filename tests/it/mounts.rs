@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
 use crate::support::events::for_each_source;
-use crate::support::sersync::{Running, Sersync, config};
+use crate::support::sersync::{Sersync, config};
 use crate::support::tree::{assert_same, wait_until_same};
 use crate::support::{SOON, fixture, is_root, skip, wait_for};
 
@@ -18,10 +18,6 @@ for_each_source! {
     with_one_file_system_off_everything_is_mirrored,
     what_is_unmounted_or_mounted_while_it_watches_is_noticed,
     all_file_systems_are_followed_when_that_is_wanted,
-    what_is_pending_when_it_is_unmounted_deletes_nothing,
-    what_is_deleted_around_it_leaves_what_was_mounted_there,
-    a_mount_that_moves_takes_its_mirror_with_it,
-    what_is_being_sent_cannot_be_unmounted_but_by_force_which_is_said,
 }
 
 /// A file system in memory, mounted while this lives.
@@ -43,23 +39,6 @@ impl Mount {
             Command::new("mount").args(["-t", "tmpfs", "-o", options, "sersync-test"]).arg(on).status().expect("mount");
         assert!(status.success(), "mount: {status}");
         Some(Mount(on.to_owned()))
-    }
-
-    /// Unmounts it in the ordinary way, as soon as nobody is at work in it.
-    pub(crate) fn unmount(self) {
-        wait_for("it to be unmounted", SOON, || self.can_be_unmounted());
-        std::mem::forget(self);
-    }
-
-    /// The same mount, which is at another place now.
-    fn at(self, place: &Path) -> Mount {
-        std::mem::forget(self);
-        Mount(place.to_owned())
-    }
-
-    /// Tries to unmount it.
-    fn can_be_unmounted(&self) -> bool {
-        Command::new("umount").arg(&self.0).output().expect("umount").status.success()
     }
 }
 
@@ -179,7 +158,12 @@ fn all_file_systems_are_followed_when_that_is_wanted() {
     fs::create_dir(mount_point.join("d")).unwrap();
     fs::write(mount_point.join("d/elsewhere"), "x").unwrap();
     wait_until_same(&place.source(), &mirror, SOON);
-    mount.unmount();
+    // Nothing in it is pending any more: what was reported before a file that has arrived was sent with it.
+    for name in ["settled", "and what came of that"] {
+        fs::write(place.source().join(name), "x").unwrap();
+        wait_until_same(&place.source().join(name), &mirror.join(name), SOON);
+    }
+    drop(mount);
     running.wait_for_log("its mirror stays", SOON);
     fs::write(place.source().join("end"), "x").unwrap();
     wait_until_same(&place.source().join("end"), &mirror.join("end"), SOON);
@@ -192,105 +176,6 @@ fn all_file_systems_are_followed_when_that_is_wanted() {
         mirror.join("mnt/sub/under").exists()
     });
     running.terminate().signal(Signal::TERM);
-}
-
-/// Settings that stay.
-const AS_EVER: (&str, &str) = ("50ms", "50ms");
-
-/// A source of which all file systems are mirrored, with something mounted, and a watch that has caught up; `settings` are put in
-/// the place of others.
-fn followed(place: &Place, daemon: &Rsyncd, mount_point: &Path, settings: (&str, &str)) -> Option<(Mount, Running)> {
-    fs::create_dir_all(mount_point).unwrap();
-    let mount = Mount::tmpfs(mount_point)?;
-    fs::create_dir(mount_point.join("d")).unwrap();
-    fs::write(mount_point.join("d/elsewhere"), "x").unwrap();
-    let config = configured(place, daemon, "one-file-system = false\n");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replacen(settings.0, settings.1, 1)).unwrap();
-    let running = run(place, "watch", &config).spawn();
-    running.wait_for_log("caught up", SOON);
-    Some((mount, running))
-}
-
-fn what_is_pending_when_it_is_unmounted_deletes_nothing() {
-    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
-    let (mount_point, mirror) = (place.source().join("m [1]"), daemon.module_path().join("name"));
-    let Some((mount, running)) = followed(&place, &daemon, &mount_point, ("50ms", "1s")) else { return };
-    assert_same(&place.source(), &mirror);
-    fs::write(mount_point.join("d/elsewhere"), "written before it is gone").unwrap();
-    fs::rename(mount_point.join("d"), mount_point.join("e")).unwrap();
-    fs::rename(mount_point.join("e"), mount_point.join("d")).unwrap();
-    fs::write(place.source().join("end"), "x").unwrap();
-    mount.unmount();
-    wait_until_same(&place.source().join("end"), &mirror.join("end"), SOON);
-    assert!(mirror.join("m [1]/d/elsewhere").exists(), "{}", running.stderr_so_far());
-    // Mounted again, it is mirrored as it is then.
-    let mount = Mount::tmpfs(&mount_point).unwrap();
-    fs::write(mount_point.join("other"), "y").unwrap();
-    wait_until_same(&place.source(), &mirror, SOON);
-    mount.unmount();
-    running.terminate().signal(Signal::TERM);
-    assert!(mirror.join("m [1]/other").exists());
-}
-
-fn what_is_deleted_around_it_leaves_what_was_mounted_there() {
-    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
-    let (above, mirror) = (place.source().join("a/b"), daemon.module_path().join("name"));
-    let Some((mount, running)) = followed(&place, &daemon, &above.join("mnt"), AS_EVER) else { return };
-    fs::write(above.join("beside"), "x").unwrap();
-    fs::write(place.source().join("a/file"), "x").unwrap();
-    wait_until_same(&place.source(), &mirror, SOON);
-    mount.unmount();
-    running.wait_for_log("its mirror stays", SOON);
-    fs::remove_dir_all(place.source().join("a")).unwrap();
-    fs::write(place.source().join("end"), "x").unwrap();
-    wait_for("what was beside it to be deleted", SOON, || {
-        mirror.join("end").exists() && !mirror.join("a/file").exists() && !mirror.join("a/b/beside").exists()
-    });
-    assert!(mirror.join("a/b/mnt/d/elsewhere").exists(), "{}", running.stderr_so_far());
-    // In its place there may be something else.
-    fs::create_dir_all(above.join("mnt/d")).unwrap();
-    fs::write(above.join("mnt/d/new"), "x").unwrap();
-    wait_until_same(&above.join("mnt/d/new"), &mirror.join("a/b/mnt/d/new"), SOON);
-    assert!(mirror.join("a/b/mnt/d/elsewhere").exists(), "{}", running.stderr_so_far());
-    running.terminate().signal(Signal::TERM);
-}
-
-fn a_mount_that_moves_takes_its_mirror_with_it() {
-    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
-    let (source, mirror) = (place.source(), daemon.module_path().join("name"));
-    let Some((mount, running)) = followed(&place, &daemon, &source.join("a/mnt"), AS_EVER) else { return };
-    assert_same(&source, &mirror);
-    fs::rename(source.join("a"), source.join("b")).unwrap();
-    let mount = mount.at(&source.join("b/mnt"));
-    wait_until_same(&source, &mirror, SOON);
-    fs::write(source.join("b/mnt/later"), "x").unwrap();
-    wait_until_same(&source, &mirror, SOON);
-    mount.unmount();
-    running.wait_for_log("its mirror stays", SOON);
-    running.terminate().signal(Signal::TERM);
-    assert!(mirror.join("b/mnt/d/elsewhere").exists());
-}
-
-fn what_is_being_sent_cannot_be_unmounted_but_by_force_which_is_said() {
-    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
-    let (mount_point, mirror) = (place.source().join("mnt"), daemon.module_path().join("name"));
-    let slowly = ("[rsync]", "[rsync]\nbwlimit = '1M'");
-    let Some((mount, running)) = followed(&place, &daemon, &mount_point, slowly) else { return };
-    fs::write(mount_point.join("slow"), fixture::bytes(4 << 20)).unwrap();
-    wait_until_on_its_way(&mirror.join("mnt"));
-    assert!(!mount.can_be_unmounted());
-    drop(mount);
-    running.wait_for_log("was unmounted while it was mirrored", SOON);
-    running.terminate().signal(Signal::TERM);
-}
-
-/// The slow file is being sent.
-fn wait_until_on_its_way(directory: &Path) {
-    wait_for("the slow file to be on its way", SOON, || {
-        let mut names = fs::read_dir(directory).unwrap().flatten().map(|entry| entry.file_name());
-        names.any(|name| name.to_string_lossy().starts_with(".slow."))
-    });
 }
 
 #[test]
@@ -307,7 +192,10 @@ fn what_is_unmounted_by_force_during_a_pass_is_said() {
     run(&place, "full-sync", &config).run().code(0);
     fs::write(place.source().join("slow"), fixture::bytes(4 << 20)).unwrap();
     let pass = run(&place, "full-sync", &config).spawn();
-    wait_until_on_its_way(&daemon.module_path().join("name"));
+    let mirror = daemon.module_path().join("name");
+    wait_for("the slow file to be on its way", SOON, || {
+        fs::read_dir(&mirror).unwrap().flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(".slow."))
+    });
     // In the ordinary way it cannot be unmounted while it is mirrored.
     let output = Command::new("umount").arg(&mount_point).output().unwrap();
     assert!(!output.status.success());

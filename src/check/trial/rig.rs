@@ -78,7 +78,6 @@ impl<'a> Trial<'a> {
             root: &self.mirror.source.path,
             bucket,
             exclude: &[],
-            protect: &[],
             clients: 1,
             missing_args,
             compare: Compare::Quick,

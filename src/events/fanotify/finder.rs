@@ -29,12 +29,12 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Finder<'a> {
     scene: Scene<'a>,
     pub(super) marks: Marks,
-    mounts: Mounts<'a>,
+    mounts: Mounts,
     places: Places,
 }
 
 impl<'a> Finder<'a> {
-    pub(super) fn new(scene: Scene<'a>, marks: Marks, mounts: Mounts<'a>) -> Self {
+    pub(super) fn new(scene: Scene<'a>, marks: Marks, mounts: Mounts) -> Self {
         Finder { scene, marks, mounts, places: Places::default() }
     }
 
@@ -190,7 +190,7 @@ impl<'a> Finder<'a> {
             warn!("source `{}`: what is mounted in it cannot be found out: {e}", source.name);
             Ended::Unable
         };
-        let changes = self.mounts.changes().map_err(failed)?;
+        let places = self.mounts.changes().map_err(failed)?;
         let new = self.marks.refresh(self.scene, &self.mounts).map_err(|e| match e {
             CannotOpen::Unable(why) => {
                 warn!("source `{}`: fanotify can no longer be used: {why}", source.name);
@@ -198,8 +198,8 @@ impl<'a> Finder<'a> {
             }
             CannotOpen::Failed(e) => failed(e),
         })?;
-        let to_look_at = changes.into_iter().filter(|change| self.mounts.matters(change)).map(|change| change.place);
-        for path in to_look_at.chain(new).filter(|path| !excludes.excludes_within(path, Is::Directory)) {
+        let changed = places.into_iter().filter(|path| self.mounts.matters(source, path));
+        for path in changed.chain(new).filter(|path| !excludes.excludes_within(path, Is::Directory)) {
             debug!("source `{}`: looking at {} as a whole", source.name, text::path(&path));
             sink.directory(&path, Mark::Deep);
         }

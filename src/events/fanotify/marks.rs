@@ -40,7 +40,7 @@ impl Marks {
     ///
     /// # Errors
     /// When one of them cannot be marked, or anything else goes wrong.
-    pub(super) fn place(scene: Scene<'_>, mounts: &Mounts<'_>) -> Result<Marks, CannotOpen> {
+    pub(super) fn place(scene: Scene<'_>, mounts: &Mounts) -> Result<Marks, CannotOpen> {
         let group = sys::init().map_err(|e| match e {
             Errno::PERM => unable(PRIVILEGES),
             Errno::INVAL => unable("it needs Linux 5.9 or later"),
@@ -92,7 +92,7 @@ impl Marks {
     ///
     /// # Errors
     /// When something cannot be marked.
-    pub(super) fn refresh(&mut self, scene: Scene<'_>, mounts: &Mounts<'_>) -> Result<Vec<PathBuf>, CannotOpen> {
+    pub(super) fn refresh(&mut self, scene: Scene<'_>, mounts: &Mounts) -> Result<Vec<PathBuf>, CannotOpen> {
         let lines = self.lines();
         let is_root = |path: &Path| path.as_os_str().is_empty();
         self.seen.retain(|path, seen| {

@@ -66,7 +66,7 @@ pub(super) fn open(scene: Scene<'_>, why: String) -> Result<Fanotify<'_>, Cannot
     let opened = Moment::now();
     // First, so that whatever is mounted after it was looked at wakes us.
     let table = mounts::table()?;
-    let mounts = Mounts::below(scene)?;
+    let mounts = Mounts::below(&scene.source.path)?;
     let marks = Marks::place(scene, &mounts)?;
     let root = marks.root().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let finder = Finder::new(scene, marks, mounts);

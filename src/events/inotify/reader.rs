@@ -90,7 +90,7 @@ impl<'a> Reading<'a> {
 impl Inotify<'_> {
     pub(super) fn read(&self, reading: &mut Reading<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
         let mut root_checked = Instant::now();
-        let mut mounts = Mounts::below(self.scene)?;
+        let mut mounts = Mounts::below(&self.scene.source.path)?;
         loop {
             let time = if reading.left.is_empty() { ROOT_CHECK } else { MOVE_GRACE };
             let (events, wake) = (self.instance.as_fd(), self.scene.stop.waker.as_fd());
@@ -123,9 +123,9 @@ impl Inotify<'_> {
                 return Ok(());
             }
             reading.unwatch_what_left();
-            for change in if mounted { mounts.changes()? } else { Vec::new() } {
-                let task = if mounts.matters(&change) { Task::Mount } else { Task::Unmounted };
-                reading.send(task(change.place));
+            for path in if mounted { mounts.changes()? } else { Vec::new() } {
+                let task = if mounts.matters(self.scene.source, &path) { Task::Mount } else { Task::Unmounted };
+                reading.send(task(path));
             }
             if mounted || root_checked.elapsed() >= ROOT_CHECK {
                 root_checked = Instant::now();

@@ -1,11 +1,10 @@
 //! What rsync is told for one scope: how much it may do, what it compares, what it leaves out, and the paths.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::address::{bucket_there, directory_below, mirror_root};
-use super::pattern::pattern_for_all_of;
 use super::{option, sending};
 use crate::bucket::Bucket;
 use crate::mirror::Mirror;
@@ -68,8 +67,6 @@ pub struct JobOptions<'a> {
     pub bucket: Option<&'a Bucket>,
     /// What is left out and, at the endpoint, left alone.
     pub exclude: &'a [OsString],
-    /// What the endpoint has at and below these paths is not deleted; what is new there is sent.
-    pub protect: &'a [PathBuf],
     /// How many jobs of this mirror run at the same time, this one included: they share `bwlimit`.
     pub clients: usize,
     /// What the endpoint can do.
@@ -100,7 +97,6 @@ pub fn command(mirror: &Mirror, scope: &Scope, options: JobOptions<'_>) -> Comma
         // As rsync names them: `.NAME.XXXXXX`.
         command.arg("--filter=P .*.[A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9]");
     }
-    command.args(options.protect.iter().map(|path| option("--filter=P ", pattern_for_all_of(path))));
     command.args(options.exclude.iter().map(|pattern| option("--exclude=", pattern)));
     if let Some(most) = options.max_delete {
         // rsync reads a number of 32 bits.

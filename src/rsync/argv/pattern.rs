@@ -24,11 +24,6 @@ pub fn pattern_for_directory(dir: &Path) -> OsString {
     pattern
 }
 
-/// The pattern that matches exactly this path and each path below it, also where only that is named.
-pub(super) fn pattern_for_all_of(path: &Path) -> OsString {
-    pattern_below(path, if path.as_os_str().is_empty() { "**" } else { "/***" })
-}
-
 /// The exclude pattern that matches what has such a name in exactly this directory; the name may have wildcards.
 #[must_use]
 pub fn pattern_for_names_in(dir: &Path, name: &str) -> OsString {

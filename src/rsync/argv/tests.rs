@@ -26,7 +26,6 @@ fn ordinary() -> JobOptions<'static> {
         root: Path::new("/"),
         bucket: None,
         exclude: &[],
-        protect: &[],
         clients: 1,
         missing_args: MissingArgs::Work,
         compare: Compare::Quick,
@@ -63,7 +62,6 @@ fn rest<'a>(text: &'a str, prefix: &str) -> &'a str {
 #[test]
 fn jobs() {
     let (bucket, exclude) = (bucket(), [OsString::from("*.tmp"), OsString::from("/a b")]);
-    let (protect, all_of_it) = (paths(&["a b", "c["]), paths(&[""]));
     let all = || listed(&["p"], &["m"], &["s", ""]);
     let cases = [
         (tree(), ordinary(), "-r --delete -- ./"),
@@ -95,12 +93,6 @@ fn jobs() {
             JobOptions { exclude: &exclude, ..ordinary() },
             "'--exclude=*.tmp' '--exclude=/a b' -r --delete -- ./",
         ),
-        (
-            tree(),
-            JobOptions { protect: &protect, ..ordinary() },
-            "'--filter=P /a b/***' '--filter=P /c\\[/***' -r --delete -- ./",
-        ),
-        (tree(), JobOptions { protect: &all_of_it, ..ordinary() }, "'--filter=P /**' -r --delete -- ./"),
         (
             tree(),
             JobOptions { keep_temporary: true, ..ordinary() },

@@ -15,7 +15,7 @@ fn a_moved_directory_is_new_and_what_is_as_it_was_is_not_looked_at() {
     }
     let excludes = Excludes::default();
     let (root, later) = (at("root"), (i64::MAX, 0));
-    let reach = Reach { root: &root, excludes: &excludes, longest_directory: 3000, unmounted: &[], device: None };
+    let reach = Reach { root: &root, excludes: &excludes, longest_directory: 3000, device: None };
     let before = scan(reach, later, &Directories::default(), &Moved::default()).unwrap();
     assert!(scan(reach, later, &before.directories, &Moved::default()).unwrap().dirty.is_empty());
     fs::rename(at("outside/with"), at("root/quiet/with")).unwrap();
@@ -40,7 +40,7 @@ fn without_a_list_what_may_have_arrived_is_new_and_all_else_is_one_level() {
     fs::write(at("root/a/b/c/f"), "f").unwrap();
     let excludes = Excludes::default();
     let root = at("root");
-    let reach = Reach { root: &root, excludes: &excludes, longest_directory: 3000, unmounted: &[], device: None };
+    let reach = Reach { root: &root, excludes: &excludes, longest_directory: 3000, device: None };
     let whole = [PathBuf::new()];
     // Until the clock of files is past everything that was made above.
     let ctime =

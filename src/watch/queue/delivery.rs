@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::super::News;
 use super::{Course, Queue, State};
 use crate::dirty::Mark;
-use crate::events::{Arrival, Mounted, Sink};
+use crate::events::{Arrival, Sink};
 use crate::moment::Moment;
 use crate::root::Identity;
 
@@ -90,16 +90,6 @@ impl Sink for ToQueues {
 
     fn watches(&self, number: usize) {
         self.queues.iter().for_each(|queue| queue.lock().watches = number);
-    }
-
-    fn mounted(&self, place: &Path, now: Mounted) {
-        for queue in &self.queues {
-            let mut state = queue.lock();
-            match now {
-                Mounted::Here => state.mount_points.insert(place.to_owned()),
-                Mounted::Elsewhere => state.mount_points.remove(place),
-            };
-        }
     }
 
     fn watching(&self, root: Option<Identity>) {

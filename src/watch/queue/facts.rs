@@ -1,6 +1,5 @@
 //! What the worker and the event source of a mirror let others know, for whom nobody waits.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -90,12 +89,6 @@ impl Queue {
     #[must_use]
     pub(in crate::watch) fn unsettled_for(&self) -> Option<Duration> {
         self.lock().pending.unsettled_since().map(|since| since.elapsed())
-    }
-
-    /// Where something was mounted, ever since this watch began, if that is mirrored.
-    #[must_use]
-    pub(in crate::watch) fn mount_points(&self) -> Vec<PathBuf> {
-        self.lock().mount_points.iter().cloned().collect()
     }
 
     /// The root that is watched now.

@@ -63,9 +63,7 @@ impl Worker<'_> {
         self.publish(progress, batch.len());
         self.note_moved(progress);
         let (begun, pushed) = (Instant::now(), SystemTime::now());
-        let mounts = self.hold_mounts(batch);
         let (outcome, tally) = self.transfer(progress, batch);
-        self.release_mounts(progress, mounts);
         match &outcome {
             Outcome::Done => progress.compared(pushed, &BTreeMap::new()),
             Outcome::Partial(failing) => progress.compared(pushed, &failing.paths),

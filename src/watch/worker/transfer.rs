@@ -81,7 +81,6 @@ impl Worker<'_> {
     /// The scopes for a batch.
     pub(super) fn plan(&mut self, progress: &mut Progress, batch: &DirtySet) -> Vec<Scope> {
         let reach = Reach::of(self.executor.mirror(), &self.excludes).at(self.executor.root());
-        let reach = reach.without(self.executor.protected());
         let Plan { scopes, too_long } = plan::plan(reach, batch);
         for dir in too_long {
             self.leave_out(progress, dir, TOO_LONG);
