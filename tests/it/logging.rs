@@ -43,10 +43,14 @@ fn a_flush_of_a_large_batch_does_not_flood_the_log() {
     let running = watch(&place, &config).args(&["-v", "--log-file"]).arg(&log).spawn();
     let read = || fs::read_to_string(&log).unwrap_or_default();
     wait_for("the first comparison", LATER, || read().contains("caught up"));
+    // All at once, so that they are one batch however slow it is to make them.
+    let many = place.dir.path().join("many");
+    fs::create_dir(&many).unwrap();
     for number in 0..3_000 {
-        fs::write(place.source().join(format!("many{number}")), "").unwrap();
+        fs::write(many.join(number.to_string()), "").unwrap();
     }
-    let all_there = || daemon.module_path().join("name/many2999").exists();
+    fs::rename(&many, place.source().join("many")).unwrap();
+    let all_there = || daemon.module_path().join("name/many/2999").exists();
     wait_for("all of them", LATER, || all_there() && read().contains("more paths"));
     let output = running.terminate();
     assert!(output.stderr.is_empty(), "{output}");
