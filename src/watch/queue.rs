@@ -134,7 +134,7 @@ impl Queue {
             let due = due.map(|due| hold.map_or(due, |hold| hold.max(due)));
             if due.is_some_and(|due| due <= now) {
                 state.busy = true;
-                return Wake::Batch(state.pending.hand_out());
+                return Wake::Batch(state.pending.hand_out(now));
             }
             if wake_at.is_some_and(|time| time <= now) {
                 return Wake::Time;
@@ -159,7 +159,7 @@ impl Queue {
     /// Hands out everything, due or not.
     #[must_use]
     pub(super) fn take(&self) -> Changes {
-        self.lock().pending.hand_out()
+        self.lock().pending.hand_out(Instant::now())
     }
 
     /// Takes no more changes: those that come later are not pending, and the stamp stays before them.

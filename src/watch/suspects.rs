@@ -60,6 +60,11 @@ impl Suspects {
         self.0.is_empty()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Those that have to be compared by content: not `sent` just now, and regular files whose time may not tell that they
     /// changed. `pushed`: when the push before the last one began.
     #[must_use]

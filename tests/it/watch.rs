@@ -29,6 +29,7 @@ for_each_source! {
     a_dry_run_lists_and_changes_nothing,
     paths_that_are_too_long_stop_nothing_else,
     what_was_too_long_and_is_gone_fails_no_more,
+    plenty_of_written_files_are_sent_although_more_may_come,
     its_own_state_inside_the_source_does_not_keep_it_busy,
     a_file_with_the_name_of_an_excluded_directory_is_deleted,
     what_is_excluded_stays_when_its_directory_is_deleted_live,
@@ -331,6 +332,30 @@ fn what_was_too_long_and_is_gone_fails_no_more() {
     wait_until_same(&place.source(), &mirror(&daemon), SOON);
     wait_for("nothing fails", SOON, || status().code == Some(0));
     running.terminate().signal(Signal::TERM);
+}
+
+/// With a delay of an hour nothing else would send them in the time of a test.
+fn plenty_of_written_files_are_sent_although_more_may_come() {
+    const WRITTEN: usize = 5_000;
+    let daemon = Rsyncd::builder().start();
+    let place = Place::new();
+    let dirs: Vec<PathBuf> = (0..50).map(|number| place.source().join(format!("written/{number}"))).collect();
+    for dir in &dirs {
+        fs::create_dir_all(dir).unwrap();
+    }
+    let config = quick(&place, &[&daemon], "");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("delay = '50ms'\nmax-delay = '1s'", "delay = '1h'\nmax-delay = '1h'")).unwrap();
+    let running = watch(&place, &config).spawn();
+    running.wait_for_log("caught up", LATER);
+    for number in 0..WRITTEN {
+        fs::write(dirs[number / 100].join(number.to_string()), number.to_string()).unwrap();
+    }
+    let written = || walkdir::WalkDir::new(mirror(&daemon).join("written")).into_iter().flatten();
+    wait_for("the first of them", LATER, || written().filter(|entry| entry.file_type().is_file()).count() > 4_000);
+    // The others wait; they are sent at the end.
+    running.terminate().signal(Signal::TERM);
+    assert_same(&place.source(), &mirror(&daemon));
 }
 
 fn its_own_state_inside_the_source_does_not_keep_it_busy() {

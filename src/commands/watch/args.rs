@@ -9,8 +9,9 @@ use crate::cli::{Logging, Selection, Writing, exit_status, some_span, span};
 /// Mirror changes as they happen
 ///
 /// First everything is compared once; changes made meanwhile are not lost. Then changes are sent when it was quiet for
-/// `delay`, at the latest after `max-delay`. An endpoint that cannot be reached delays no other and gets what it missed when
-/// it is back. SIGTERM and SIGINT end it after what is pending was sent; a second one ends it at once.
+/// `delay`, at the latest after `max-delay`, and as soon as 4,096 files were written. An endpoint that cannot be reached delays
+/// no other and gets what it missed when it is back. SIGTERM and SIGINT end it after what is pending was sent; a second one
+/// ends it at once.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES.to_owned() + &exit_status())]
 pub(in crate::commands) struct WatchArgs {

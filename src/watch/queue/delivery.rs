@@ -36,7 +36,12 @@ impl Sink for ToQueues {
     }
 
     fn content(&self, path: &Path) {
-        self.queues.iter().for_each(|queue| queue.lock().pending.content(path));
+        for queue in &self.queues {
+            let is_due = queue.lock().pending.content(path);
+            if is_due {
+                queue.changed.notify_one();
+            }
+        }
     }
 
     fn moved(&self, from: Option<&Path>, to: &Path) {

@@ -12,6 +12,9 @@ use crate::dirty::{DirtySet, Mark};
 use crate::events::Arrival;
 use crate::moment::Moment;
 
+/// With so many written files pending nothing is gained by waiting for more: a session is short beside what it has to send.
+const PLENTY: usize = 4_096;
+
 /// What was pending.
 #[derive(Debug)]
 pub(in crate::watch) struct Changes {
@@ -40,6 +43,8 @@ pub(super) struct Pending {
     reported: Option<Moment>,
     /// The same for what was handed out last.
     handed_out: Option<Moment>,
+    /// When that was.
+    handed_out_at: Option<Instant>,
 }
 
 impl Pending {
@@ -52,7 +57,15 @@ impl Pending {
             moves: Moves::default(),
             arrived: Arrived::default(),
         };
-        Pending { changes, first: now, last: now, unsettled: None, reported: None, handed_out: None }
+        Pending {
+            changes,
+            first: now,
+            last: now,
+            unsettled: None,
+            reported: None,
+            handed_out: None,
+            handed_out_at: None,
+        }
     }
 
     /// Whether there is nothing.
@@ -71,9 +84,21 @@ impl Pending {
     }
 
     /// When they are to be sent: when nothing more came for `delay`, but not later than `max_delay` after the first; nothing
-    /// when there are none.
+    /// when there are none. With plenty of written files it is not waited for the end of that, but still as long as `delay`
+    /// since it was sent last: what is written again and again is not to be sent as often. Deletions alone wait for the end: a
+    /// source that is being emptied is to be seen empty.
     pub(super) fn due(&self, delay: Duration, max_delay: Duration) -> Option<Instant> {
-        (!self.is_empty()).then(|| (self.last + delay).min(self.first + max_delay))
+        if self.is_empty() {
+            return None;
+        }
+        let due = (self.last + delay).min(self.first + max_delay);
+        let at_once = || self.handed_out_at.map_or(self.first, |time| time + delay);
+        Some(if self.is_plenty() { due.min(at_once()) } else { due })
+    }
+
+    /// Whether so much was written that it is sent although more is coming.
+    fn is_plenty(&self) -> bool {
+        self.changes.suspects.len() >= PLENTY
     }
 
     /// Something happened at a path. Tells whether it is the first that is pending.
@@ -93,9 +118,11 @@ impl Pending {
         self.changes.places.add(path);
     }
 
-    /// A file was written or put there.
-    pub(super) fn content(&mut self, path: &Path) {
+    /// A file was written or put there. Tells whether there is plenty with it, and was not before.
+    pub(super) fn content(&mut self, path: &Path) -> bool {
+        let was_plenty = self.is_plenty();
         self.changes.suspects.add(path);
+        !was_plenty && self.is_plenty()
     }
 
     /// Something was renamed.
@@ -121,7 +148,8 @@ impl Pending {
     }
 
     /// Hands out everything.
-    pub(super) fn hand_out(&mut self) -> Changes {
+    pub(super) fn hand_out(&mut self, now: Instant) -> Changes {
+        self.handed_out_at = Some(now);
         self.handed_out.clone_from(&self.reported);
         Changes {
             dirty: self.changes.dirty.take(),
@@ -181,11 +209,45 @@ mod tests {
             assert!(!pending.mark(Path::new("b"), Mark::Path, after(now)));
             assert_eq!(pending.due(DELAY, MOST), Some(after(due)));
         }
-        let changes = pending.hand_out();
+        let changes = pending.hand_out(after(15));
         assert_eq!((changes.dirty.len(), pending.due(DELAY, MOST)), (2, None));
         pending.settle();
         assert_eq!(pending.unsettled_since(), None);
         pending.put_back(&changes.dirty, after(9));
         assert_eq!((pending.len(), pending.due(DELAY, MOST)), (2, Some(after(14))));
+    }
+
+    #[test]
+    fn plenty_of_written_files_are_due_at_once_but_not_sooner_than_the_delay_after_the_last() {
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut pending = Pending::new(usize::MAX, begun);
+        let write = |pending: &mut Pending, files: std::ops::Range<usize>, second| {
+            let write = |number: usize| {
+                let path = std::path::PathBuf::from(number.to_string());
+                pending.mark(&path, Mark::Path, after(second));
+                pending.content(&path)
+            };
+            files.map(write).filter(|is_news| *is_news).count()
+        };
+        assert_eq!(write(&mut pending, 0..PLENTY - 1, 10), 0);
+        // The same again is not more.
+        assert_eq!(write(&mut pending, 0..PLENTY - 1, 10), 0);
+        assert_eq!(pending.due(DELAY, MOST), Some(after(12)));
+        assert_eq!(write(&mut pending, PLENTY - 1..PLENTY + 5, 11), 1);
+        assert_eq!(pending.due(DELAY, MOST), Some(after(10)));
+        assert_eq!(pending.hand_out(after(11)).dirty.len(), PLENTY + 5);
+        assert_eq!(write(&mut pending, 0..PLENTY, 12), 1);
+        assert_eq!(pending.due(DELAY, MOST), Some(after(13)));
+    }
+
+    #[test]
+    fn deletions_are_never_plenty() {
+        let begun = Instant::now();
+        let mut pending = Pending::new(usize::MAX, begun);
+        for number in 0..2 * PLENTY {
+            pending.mark(Path::new(&number.to_string()), Mark::Path, begun);
+        }
+        assert_eq!(pending.due(DELAY, MOST), Some(begun + DELAY));
     }
 }

@@ -14,7 +14,7 @@ pub(super) const SETTINGS: [(&str, &str); 11] = [
     ("insist", "not needed: an endpoint that cannot be reached is tried again for ever"),
     ("inotifyMode", "not needed: files are sent when they were closed or changed"),
     ("maxProcesses", "not needed: every mirror has one rsync for its changes, and waits for no other"),
-    ("maxDelays", "not needed: a batch takes all changes that there are"),
+    ("maxDelays", "not needed: when 4,096 files were written they are sent at once"),
 ];
 
 /// A value as it is written.
