@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
-
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 
 use crate::bucket::HISTORY_DIR;
 use crate::config::settings::{MaxDelete, Source};
 use crate::exclude::Is;
 use crate::exit::{Exit, Failure};
 use crate::mirror::{Endpoint, Mirror};
+use crate::mounted::is_mounted;
 use crate::mountinfo;
 use crate::report::text;
 
@@ -64,7 +62,7 @@ pub fn check_apart(mirror: &Mirror) -> Result<(), Failure> {
 /// # Errors
 /// [`Exit::Refused`] when it is not.
 pub fn check_mounted(source: &Source, was_mounted: bool) -> Result<(), Failure> {
-    if !was_mounted || is_mounted(&source.path) {
+    if !was_mounted || is_mounted(&source.path) == Some(true) {
         return Ok(());
     }
     let why = "was a mount point at the last good pass and is none now; is it mounted? if it is meant: full-sync --force-delete";
@@ -75,14 +73,6 @@ pub fn check_mounted(source: &Source, was_mounted: bool) -> Result<(), Failure> 
 #[must_use]
 pub fn is_empty(source: &Source) -> bool {
     fs::read_dir(&source.path).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-/// Whether something is mounted at this very directory. When it cannot be told, nothing is.
-#[must_use]
-pub fn is_mounted(dir: &Path) -> bool {
-    let flag = StatxAttributes::MOUNT_ROOT;
-    let stat = rustix::fs::statx(CWD, dir, AtFlags::empty(), StatxFlags::empty());
-    stat.is_ok_and(|stat| stat.stx_attributes_mask.contains(flag) && stat.stx_attributes.contains(flag))
 }
 
 /// How many paths a pass may delete: a count, or a share of what the mirror has. That is what the source had at the last

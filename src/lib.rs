@@ -25,6 +25,7 @@ pub mod meter;
 pub mod metrics;
 pub mod mirror;
 pub mod moment;
+pub mod mounted;
 pub mod mountinfo;
 pub mod mutex;
 pub mod notify;

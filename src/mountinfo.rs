@@ -1,5 +1,6 @@
 //! The kernel's table of what is mounted where, as `/proc/self/mountinfo` has it. Pure.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
@@ -10,6 +11,8 @@ pub const TABLE: &str = "/proc/self/mountinfo";
 /// What is mounted at a place.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// Its number, which is given out again, and the device of its file system.
+    pub identity: (OsString, OsString),
     /// Which directory of its file system is.
     pub root: PathBuf,
     /// Where it is.
@@ -24,12 +27,21 @@ pub struct Mount {
 pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount> {
     text.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
-        let (root, point) = (unescaped(fields.nth(3)?), unescaped(fields.next()?));
+        let number = field(fields.next()?);
+        let identity = (number, field(fields.nth(1)?));
+        let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
         let read_only = fields.next()?.split(|byte| *byte == b',').any(|option| option == b"ro");
         // Any number of optional fields ends with a dash.
         let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
-        Some(Mount { root, point, read_only, kind: String::from_utf8_lossy(kind).into_owned() })
+        Some(Mount { identity, root, point, read_only, kind: String::from_utf8_lossy(kind).into_owned() })
     })
+}
+
+/// What is mounted below a directory, by the places relative to it.
+#[must_use]
+pub fn below(text: &[u8], root: &Path) -> BTreeMap<PathBuf, Mount> {
+    let places = mounts(text).filter_map(|mount| Some((mount.point.strip_prefix(root).ok()?.to_owned(), mount)));
+    places.filter(|(place, _)| !place.as_os_str().is_empty()).collect()
 }
 
 /// Which setting of a service manager hides what is really at `path`, and where: systemd mounts something else there for one
@@ -37,7 +49,7 @@ pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount> {
 #[must_use]
 pub fn hidden_by(text: &[u8], path: &Path) -> Option<(PathBuf, &'static str)> {
     let above = mounts(text).filter(|mount| path.starts_with(&mount.point));
-    let Mount { root, point, read_only, kind } = above.max_by_key(|mount| mount.point.components().count())?;
+    let Mount { root, point, read_only, kind, .. } = above.max_by_key(|mount| mount.point.components().count())?;
     let has = |begin: &str| {
         let mut names = root.components().filter_map(|component| match component {
             Component::Normal(name) => name.to_str(),
@@ -58,6 +70,10 @@ pub fn hidden_by(text: &[u8], path: &Path) -> Option<(PathBuf, &'static str)> {
         return None;
     };
     Some((point, setting))
+}
+
+fn field(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
 }
 
 /// A field, in which blanks and backslashes are written as octal numbers.
@@ -85,7 +101,8 @@ mod tests {
     fn names_with_blanks_and_kinds_are_read() {
         let text =
             b"22 1 0:21 / /a\\040b\\134c ro,noexec - tmpfs none rw\n23 1 0:22 /x /plain rw shared:1 - ext4 /dev/x rw\n";
-        let mount = |root: &str, point: &str, read_only, kind: &str| Mount {
+        let mount = |identity: [&str; 2], root: &str, point: &str, read_only, kind: &str| Mount {
+            identity: identity.map(OsString::from).into(),
             root: root.into(),
             point: point.into(),
             read_only,
@@ -93,8 +110,20 @@ mod tests {
         };
         assert_eq!(
             mounts(text).collect::<Vec<_>>(),
-            [mount("/", "/a b\\c", true, "tmpfs"), mount("/x", "/plain", false, "ext4")]
+            [
+                mount(["22", "0:21"], "/", "/a b\\c", true, "tmpfs"),
+                mount(["23", "0:22"], "/x", "/plain", false, "ext4")
+            ]
         );
+    }
+
+    #[test]
+    fn below_a_directory_is_what_is_mounted_in_it_and_of_two_at_a_place_the_later_one() {
+        let text = b"1 0 0:1 / / rw - ext4 a rw\n2 1 0:2 / /srv rw - ext4 b rw\n3 2 0:3 / /srv/x rw - ext4 c rw\n\
+            4 1 0:4 / /srvs rw - ext4 d rw\n5 3 0:5 / /srv/x/y rw - ext4 e rw\n6 3 0:6 / /srv/x rw - tmpfs f rw\n";
+        let below = below(text, Path::new("/srv"));
+        let found: Vec<_> = below.iter().map(|(place, mount)| (place.to_str().unwrap(), &*mount.kind)).collect();
+        assert_eq!(found, [("x", "tmpfs"), ("x/y", "ext4")]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! All paths are relative to the source root, without a leading `./`; the empty path is the root itself.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -13,6 +14,27 @@ pub enum Scope {
     /// These directories, none inside another, and everything below them; what the source does not have is deleted.
     /// Never empty.
     Tree(Vec<PathBuf>),
+}
+
+impl Scope {
+    /// The same without what is at or below these places; nothing when that is all there is.
+    #[must_use]
+    pub fn without(mut self, places: &BTreeSet<PathBuf>) -> Option<Scope> {
+        let is_apart = |path: &PathBuf| !path.ancestors().any(|above| places.contains(above));
+        let is_empty = match &mut self {
+            Scope::Listed(listed) => {
+                for paths in [&mut listed.present, &mut listed.missing, &mut listed.shallow] {
+                    paths.retain(is_apart);
+                }
+                listed.is_empty()
+            }
+            Scope::Tree(roots) => {
+                roots.retain(is_apart);
+                roots.is_empty()
+            }
+        };
+        (!is_empty).then_some(self)
+    }
 }
 
 /// Paths and directories that are mirrored without descending.
@@ -130,6 +152,23 @@ mod tests {
             }
             prop_assert_eq!(joined, listed);
         }
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_is_at_or_below_a_place() {
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let places: BTreeSet<PathBuf> = ["a/b".into(), "c".into()].into();
+        let listed = Listed {
+            present: paths(&["a/b/x", "a/bc", "c"]),
+            missing: paths(&["a", "a/b"]),
+            shallow: paths(&["", "c/d", "a/b/c/d"]),
+        };
+        let left = Listed { present: paths(&["a/bc"]), missing: paths(&["a"]), shallow: paths(&[""]) };
+        assert_eq!(Scope::Listed(listed).without(&places), Some(Scope::Listed(left)));
+        let tree = |roots: &[&str]| Scope::Tree(paths(roots));
+        assert_eq!(tree(&["a", "a/b/x", "c"]).without(&places), Some(tree(&["a"])));
+        assert_eq!(tree(&["a/b", "c/d"]).without(&places), None);
+        assert_eq!(tree(&["a/b"]).without(&BTreeSet::new()), Some(tree(&["a/b"])));
     }
 
     #[test]

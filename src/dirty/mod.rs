@@ -88,6 +88,23 @@ impl DirtySet {
         node.mark.is_some()
     }
 
+    /// Whether anything at or below a path may be looked at again.
+    #[must_use]
+    pub fn reaches(&self, path: &Path) -> bool {
+        let mut node = &self.root;
+        let mut names = path.iter().peekable();
+        while let Some(name) = names.next() {
+            if node.mark == Some(Mark::Deep) {
+                return true;
+            }
+            match node.children.get(name) {
+                Some(child) => node = child,
+                None => return names.peek().is_none() && node.mark == Some(Mark::Shallow),
+            }
+        }
+        true
+    }
+
     /// Hands out everything and starts anew.
     #[must_use]
     pub fn take(&mut self) -> DirtySet {

@@ -73,6 +73,29 @@ proptest! {
     }
 
     #[test]
+    fn whatever_goes_in_is_reached(first in marks(), second in marks(), limit in 1usize..40) {
+        let (mut set, mut other) = (DirtySet::new(limit), DirtySet::new(limit));
+        set.mark_all(&first);
+        other.mark_all(&second);
+        set.merge(&other);
+        for wanted in first.iter().chain(&second).flat_map(|(path, mark)| meant(path, *mark)) {
+            for above in wanted.ancestors() {
+                prop_assert!(set.reaches(above), "{above:?} above {wanted:?} is not reached by {set:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn below_the_limit_nothing_else_is_reached(marks in marks()) {
+        let mut set = DirtySet::new(1000);
+        set.mark_all(&marks);
+        let meant: Vec<PathBuf> = marks.iter().flat_map(|(path, mark)| meant(path, *mark)).collect();
+        for path in universe().into_iter().filter(|path| !path.as_os_str().is_empty()) {
+            prop_assert_eq!(set.reaches(&path), meant.iter().any(|wanted| wanted.starts_with(&path)), "{:?}", path);
+        }
+    }
+
+    #[test]
     fn the_limit_holds_and_the_size_is_true(marks in marks(), limit in 1usize..40) {
         let mut set = DirtySet::new(limit);
         for (path, mark) in &marks {

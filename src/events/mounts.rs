@@ -1,6 +1,6 @@
 //! What is mounted below a source, and when that changes. No event of the directories themselves tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use log::{info, warn};
 
 use crate::config::settings::Source;
-use crate::mountinfo;
+use crate::dirty::Mark;
+use crate::mountinfo::{self, Mount};
 use crate::report::text;
 
 /// The mount points below a directory.
@@ -17,7 +18,7 @@ use crate::report::text;
 pub(super) struct Mounts {
     table: File,
     root: PathBuf,
-    below: BTreeSet<PathBuf>,
+    below: BTreeMap<PathBuf, Mount>,
 }
 
 impl Mounts {
@@ -27,7 +28,7 @@ impl Mounts {
     /// When the kernel's table cannot be read.
     pub(super) fn below(root: &Path) -> io::Result<Mounts> {
         let table = table()?;
-        let mut mounts = Mounts { table, root: root.canonicalize()?, below: BTreeSet::new() };
+        let mut mounts = Mounts { table, root: root.canonicalize()?, below: BTreeMap::new() };
         mounts.changes()?;
         Ok(mounts)
     }
@@ -40,38 +41,36 @@ impl Mounts {
         let mut text = Vec::new();
         self.table.rewind()?;
         self.table.read_to_end(&mut text)?;
-        let now = mountinfo::mounts(&text);
-        let now: BTreeSet<PathBuf> =
-            now.filter_map(|mount| Some(mount.point.strip_prefix(&self.root).ok()?.to_owned())).collect();
-        let changes = now.symmetric_difference(&self.below).filter(|path| !path.as_os_str().is_empty());
-        let changes = changes.cloned().collect();
+        let now = mountinfo::below(&text, &self.root);
+        let places: BTreeSet<&PathBuf> = now.keys().chain(self.below.keys()).collect();
+        let changes = places.into_iter().filter(|place| now.get(*place) != self.below.get(*place)).cloned().collect();
         self.below = now;
         Ok(changes)
     }
 
     /// Whether something is mounted there, as far as was seen.
     pub(super) fn has(&self, path: &Path) -> bool {
-        self.below.contains(path)
+        self.below.contains_key(path)
     }
 
     /// All places where something is mounted, relative to the root.
     pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
-        self.below.iter().map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+        self.below.keys().map(PathBuf::as_path)
     }
 
-    /// Says what changed at a place, and whether it has to be looked at.
-    pub(super) fn matters(&self, source: &Source, path: &Path) -> bool {
+    /// Says what changed at a place, and how much of it has to be looked at.
+    pub(super) fn told(&self, source: &Source, path: &Path) -> Mark {
         let shown = text::path(&source.path.join(path));
         if self.has(path) {
             info!("source `{}`: a file system was mounted at {shown}", source.name);
         } else if source.one_file_system {
             info!("source `{}`: a file system was unmounted from {shown}", source.name);
         } else {
-            // That it is empty now does not mean that anything was deleted.
+            // That it is empty now does not mean that anything was deleted: whoever sends finds out, and leaves it as it is.
             warn!("source `{}`: a file system was unmounted from {shown}; its mirror stays", source.name);
-            return false;
+            return Mark::Path;
         }
-        true
+        Mark::Deep
     }
 }
 

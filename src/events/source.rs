@@ -17,6 +17,7 @@ use crate::exclude::Excludes;
 use crate::guard::{self, EmptySource};
 use crate::kernel_limits;
 use crate::moment::Moment;
+use crate::mounted::is_mounted;
 use crate::report::repeats::{Repeats, Say};
 use crate::report::text;
 use crate::tree::Reach;
@@ -83,7 +84,7 @@ fn supervise(source: &Source, backend: Backend, excludes: &Excludes, sink: &dyn 
     let mut repeats = Repeats::default();
     while !stop.is_requested() {
         let begun = Instant::now();
-        mounted |= guard::is_mounted(&source.path);
+        mounted |= is_mounted(&source.path) == Some(true);
         let mut reported = None;
         let opened = interfaces::open(scene(source, excludes, sink, stop), backend);
         let ended = opened.and_then(|(interface, mut session)| {

@@ -10,7 +10,8 @@ mod sent;
 mod session;
 mod told;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard};
 
@@ -74,6 +75,8 @@ pub struct Executor<'a> {
     /// That rsync had more errors than are shown was said.
     dropped_told: AtomicBool,
     versions: Versions,
+    /// Directories that no job is given by name: it would not leave them out.
+    left_alone: BTreeSet<PathBuf>,
     manner: Manner,
     /// A watch of the same mirror is at work.
     beside_watch: bool,
@@ -102,6 +105,7 @@ impl<'a> Executor<'a> {
             told: told::Told::default(),
             dropped_told: AtomicBool::new(false),
             versions: Versions::Kept,
+            left_alone: BTreeSet::new(),
             manner: Manner::Thorough,
             beside_watch: false,
             most_clients: usize::MAX,
@@ -129,6 +133,12 @@ impl<'a> Executor<'a> {
     /// Whether what is replaced is kept from now on, where a history is kept at all.
     pub fn keep_versions(&mut self, versions: Versions) {
         self.versions = versions;
+    }
+
+    /// Directories of which nothing is sent or deleted, by whatever name, from now on. That they are excluded as well is up to
+    /// whoever runs something: rsync leaves out what is excluded where it goes by itself, but not what it is given by name.
+    pub fn left_alone(&mut self) -> &mut BTreeSet<PathBuf> {
+        &mut self.left_alone
     }
 
     /// Deletes at most so many paths from now on.

@@ -117,15 +117,15 @@ impl Executor<'_> {
         }
     }
 
-    /// The scopes as this endpoint can take them. Where something is excluded, nothing is deleted by name either: inside a
+    /// The scopes as this endpoint can take them, without what is left alone. Where something is excluded, nothing is deleted by name either: inside a
     /// directory that is named as missing, rsync 3.5.0 deletes what is excluded as well.
     pub(super) fn adapted(&self, scopes: &[Scope], exclude: &[OsString]) -> Vec<Scope> {
         let by_name = self.missing_args == MissingArgs::Work && exclude.is_empty();
-        let adapt = |scope: &Scope| match scope {
-            Scope::Listed(listed) if !by_name => Scope::Listed(listed.clone().without_missing()),
-            _ => scope.clone(),
+        let adapt = |scope: Scope| match scope {
+            Scope::Listed(listed) if !by_name => Scope::Listed(listed.without_missing()),
+            scope => scope,
         };
-        scopes.iter().map(adapt).collect()
+        scopes.iter().filter_map(|scope| scope.clone().without(&self.left_alone)).map(adapt).collect()
     }
 
     /// Where what these scopes replace or delete goes; nowhere when it is not kept.

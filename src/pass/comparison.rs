@@ -1,5 +1,6 @@
 //! One comparison of a source, or a share of it, with its mirror, from the first look to what is to be remembered.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,9 @@ use super::settle::Pass;
 use super::{Extent, Memory, Passed, Terms, separate};
 use crate::executor::{Executor, Mode, OnItem, Sent, Versions};
 use crate::exit::{Exit, Failure};
-use crate::guard;
 use crate::meter::Stage;
 use crate::moment::Moment;
+use crate::mounted::{Mounted, NOT_MOUNTED, is_mounted};
 use crate::report::text;
 use crate::root::Root;
 use crate::rsync::argv::Compare;
@@ -27,10 +28,6 @@ use crate::tree::changed::Changes;
 
 /// With more entries it is worth a question whether the mirror is new.
 const MANY: u64 = 5_000;
-
-/// What is said of a directory that was a mount point at the last good pass.
-const NOT_MOUNTED: &str = "is left as it is: something was mounted there at the last good pass, and nothing is now; \
-                           is it mounted? if it is meant: --force-delete";
 
 /// What is said of a directory where something was unmounted by force while the pass was at work.
 const UNMOUNTED: &str = "was unmounted during the pass, and what the mirror has of it may have been deleted for that; it \
@@ -73,20 +70,22 @@ pub(super) fn compare(
     let mut pass = Pass::new(executor, children, terms.patience, &on_item);
     pass.tally.add(tally);
     let mounts: Vec<PathBuf> = census.mounts.iter().map(|index| census.path(*index)).collect();
-    leave_alone(&mut pass, terms.last, &mounts, census.unreadable);
-    // As long as they are open, what is mounted there cannot be unmounted in the ordinary way.
-    let held: Vec<Root> = mounts.iter().filter_map(|path| Root::open(&executor.root().join(path)).ok()).collect();
+    let last = terms.last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from);
+    let held = leave_unmounted(&mut pass, executor, &mounts, last);
+    for (path, why) in census.unreadable {
+        pass.give_up_directory(path, format!("what the mirror has in it is left as it is: {why}"));
+    }
     for scopes in stages {
         if let Some(outcome) = pass.settle(executor, scopes, jobs) {
             return Passed { outcome, tally: pass.tally, memory: None };
         }
     }
-    drop(held);
     suspects.retain(|path| !sent.have(path));
     if let Some(outcome) = pass.compare_contents(executor, suspects) {
         return Passed { outcome, tally: pass.tally, memory: None };
     }
-    for path in mounts.iter().filter(|path| !guard::is_mounted(&executor.root().join(path))) {
+    drop(held);
+    for path in mounts.iter().filter(|path| is_mounted(&executor.root().join(path)) == Some(false)) {
         pass.given_up.paths.insert(path.clone(), UNMOUNTED.to_owned());
     }
     let (outcome, tally) = pass.end();
@@ -142,18 +141,29 @@ fn is_worth_asking(executor: &Executor<'_>, terms: Terms<'_>, entries: u64) -> b
     executor.mode() == Mode::Real && entries > MANY && terms.last.is_none() && !executor.is_beside_watch()
 }
 
-/// Leaves directories as they are on the mirror of which it is not known what they have: where something was mounted at the
-/// last good pass, and those that cannot be read.
-fn leave_alone(pass: &mut Pass<'_>, last: Option<&Record>, mounts: &[PathBuf], unreadable: Vec<(PathBuf, String)>) {
-    for path in last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from) {
-        if !mounts.contains(&path) {
-            pass.given_up.left_alone.push(path.clone());
-            pass.give_up_directory(path, NOT_MOUNTED.to_owned());
+/// Holds what is mounted in the source as long as what is returned lives. Where nothing is mounted any more, what the mirror has
+/// is left as it is: at those places where something was when the source was looked at, and those where it was at the `last`
+/// good pass or since.
+fn leave_unmounted(
+    pass: &mut Pass<'_>,
+    executor: &mut Executor<'_>,
+    mounts: &[PathBuf],
+    last: impl Iterator<Item = PathBuf>,
+) -> Vec<Mounted> {
+    let mut held = Vec::new();
+    let mut gone: BTreeSet<PathBuf> = last.filter(|place| !mounts.contains(place)).collect();
+    for place in mounts {
+        match Mounted::hold(&executor.root().join(place)) {
+            Some(mounted) => held.push(mounted),
+            None => drop(gone.insert(place.clone())),
         }
     }
-    for (path, why) in unreadable {
-        pass.give_up_directory(path, format!("what the mirror has in it is left as it is: {why}"));
+    for place in &gone {
+        pass.given_up.left_alone.push(place.clone());
+        pass.give_up_directory(place.clone(), NOT_MOUNTED.to_owned());
     }
+    *executor.left_alone() = gone;
+    held
 }
 
 /// When everything was compared last, this pass included.

@@ -1,5 +1,6 @@
 //! What is remembered of a mirror from its last good pass: the base of the guards, and since when it may be trusted.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -12,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::StateDir;
 use super::files::Lasting;
 use super::trouble::Size;
-use crate::guard;
 use crate::hash::fnv1a;
 use crate::mirror::Mirror;
 use crate::moment::Moment;
+use crate::mounted::is_mounted;
 use crate::report::text;
 use crate::tree::file_system;
 use crate::tree::known::{Directories, Moved};
@@ -213,13 +214,35 @@ impl Record {
         write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)
     }
 
+    /// Notes what is mounted in the source beside what was, and what is mounted elsewhere now, before anything of it is sent:
+    /// whenever the process ends after that, the next one knows. Tells whether it is remembered, which nothing is before the first
+    /// good pass.
+    ///
+    /// # Errors
+    /// With the file's name.
+    pub fn note_mounts(
+        state: &StateDir,
+        mirror: &Mirror,
+        mounts: &BTreeSet<PathBuf>,
+        elsewhere: &BTreeSet<PathBuf>,
+    ) -> io::Result<bool> {
+        let Some(mut record) = Record::load(state, mirror, Shard::WHOLE) else { return Ok(false) };
+        let known: BTreeSet<PathBuf> = record.mounts.iter().map(PathBuf::from).collect();
+        let now: BTreeSet<PathBuf> = known.union(mounts).filter(|place| !elsewhere.contains(*place)).cloned().collect();
+        if now != known {
+            record.mounts = now.into_iter().map(PathBuf::into_os_string).collect();
+            write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)?;
+        }
+        Ok(true)
+    }
+
     /// Remembers it, in the place of what was remembered before. At any moment one of the two is complete. The directories are
     /// those of the pass, which are not written where it goes by those of the one before.
     ///
     /// # Errors
     /// With the file's name.
     pub fn save(&self, state: &StateDir, mirror: &Mirror, shard: Shard, directories: &Directories) -> io::Result<()> {
-        let mounted = guard::is_mounted(&mirror.source.path);
+        let mounted = is_mounted(&mirror.source.path) == Some(true);
         let place = if mounted { mirror.source.path.as_os_str().as_bytes() } else { b"" };
         write(state, mirror, Shard::WHOLE, "mounted", place)?;
         // Under a name of their own: until the record is replaced, those that belong to the one before are still there.

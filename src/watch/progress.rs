@@ -44,6 +44,10 @@ pub(super) struct Progress {
     pub(super) last_batch: Option<LastBatch>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not, with why.
     pub(super) left_out: BTreeMap<PathBuf, String>,
+    /// Where other file systems are mounted in the source and mirrored with it, as far as the record does not know.
+    pub(super) mounts: BTreeSet<PathBuf>,
+    /// From where they went with a directory above them, as far as the record does not know that.
+    pub(super) renamed_mounts: BTreeSet<PathBuf>,
     /// The endpoint may still be working on a session that was cut off.
     pub(super) cut_off: bool,
     /// Everything since this moment was sent or is still to be sent; none when that is not so.
@@ -126,6 +130,8 @@ impl Progress {
             counters: Counters::default(),
             last_batch: None,
             left_out: BTreeMap::new(),
+            mounts: BTreeSet::new(),
+            renamed_mounts: BTreeSet::new(),
             turn: None,
             suspects: Suspects::default(),
             // What was written before it is compared by size and time.

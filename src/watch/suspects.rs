@@ -54,6 +54,13 @@ impl Suspects {
         self.0.retain(|path| which(path));
     }
 
+    /// Whether one of them is at or below a path.
+    #[must_use]
+    pub(super) fn has_below(&self, path: &Path) -> bool {
+        let mut from_there = self.0.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
+        from_there.next().is_some_and(|first| first.starts_with(path))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {

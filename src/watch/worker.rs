@@ -3,6 +3,7 @@
 mod beside;
 mod catching_up;
 mod ending;
+mod mounts;
 mod placing;
 mod publishing;
 mod results;
@@ -96,6 +97,7 @@ impl Worker<'_> {
                 self.children.let_settle(self.executor.mirror(), "the run before");
             }
             progress.cut_off = false;
+            self.look_for_mounts(&mut progress);
             self.publish(&progress, 0);
             self.catch_up(&mut progress);
             self.live(&mut progress);

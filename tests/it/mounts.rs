@@ -9,15 +9,21 @@ use rustix::process::Signal;
 use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
 use crate::support::events::for_each_source;
-use crate::support::sersync::{Sersync, config};
+use crate::support::sersync::{Running, Sersync, config};
 use crate::support::tree::{assert_same, wait_until_same};
 use crate::support::{SOON, fixture, is_root, skip, wait_for};
+use crate::watch::LATER;
 
 for_each_source! {
     by_default_other_file_systems_are_not_entered_and_what_the_mirror_has_there_stays,
     with_one_file_system_off_everything_is_mirrored,
     what_is_unmounted_or_mounted_while_it_watches_is_noticed,
     all_file_systems_are_followed_when_that_is_wanted,
+    what_is_pending_when_it_is_unmounted_deletes_nothing,
+    what_was_mounted_while_it_watched_is_known_to_whoever_comes_next,
+    what_is_mounted_goes_with_the_directory_above_it,
+    another_file_system_in_the_same_place_is_followed,
+    what_is_being_sent_cannot_be_unmounted_in_the_ordinary_way,
 }
 
 /// A file system in memory, mounted while this lives.
@@ -143,39 +149,196 @@ fn what_is_unmounted_or_mounted_while_it_watches_is_noticed() {
     running.terminate().signal(Signal::TERM);
 }
 
-fn all_file_systems_are_followed_when_that_is_wanted() {
-    let daemon = Rsyncd::builder().start();
-    let place = Place::new();
-    let mount_point = place.source().join("mnt");
-    fs::create_dir_all(mount_point.join("sub")).unwrap();
-    fs::write(place.source().join("f"), "f").unwrap();
-    let mirror = daemon.module_path().join("name");
-    let config = configured(&place, &daemon, "one-file-system = false\n");
-    let running = run(&place, "watch", &config).spawn();
-    running.wait_for_log("caught up", SOON);
-    let Some(mount) = Mount::tmpfs(&mount_point) else { return };
-    running.wait_for_log("was mounted at", SOON);
-    fs::create_dir(mount_point.join("d")).unwrap();
-    fs::write(mount_point.join("d/elsewhere"), "x").unwrap();
-    wait_until_same(&place.source(), &mirror, SOON);
-    // Nothing in it is pending any more: what was reported before a file that has arrived was sent with it.
-    for name in ["settled", "and what came of that"] {
-        fs::write(place.source().join(name), "x").unwrap();
-        wait_until_same(&place.source().join(name), &mirror.join(name), SOON);
+/// A source in which everything that is mounted is mirrored, and a watch that sends nothing before its end, or that sends at once.
+struct Followed {
+    daemon: Rsyncd,
+    place: Place,
+    config: PathBuf,
+}
+
+const AT_THE_END: &str = "1h";
+const AT_ONCE: &str = "50ms";
+
+impl Followed {
+    /// `a/mnt` is there, with something in it that is seen when nothing is mounted.
+    fn new(delay: &str) -> Followed {
+        let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+        fs::create_dir_all(place.source().join("a/mnt/under")).unwrap();
+        fs::write(place.source().join("a/mnt/under/f"), "under").unwrap();
+        fs::write(place.source().join("f"), "f").unwrap();
+        let config = configured(&place, &daemon, "one-file-system = false\n");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text.replace("delay = '50ms'", &format!("delay = '{delay}'\nmax-delay = '1h'"))).unwrap();
+        Followed { daemon, place, config }
     }
+
+    fn point(&self) -> PathBuf {
+        self.place.source().join("a/mnt")
+    }
+
+    fn mirror(&self) -> PathBuf {
+        self.daemon.module_path().join("name")
+    }
+
+    fn watch(&self) -> Running {
+        let running = run(&self.place, "watch", &self.config).spawn();
+        running.wait_for_log("caught up", SOON);
+        running
+    }
+
+    /// Something mounted there, with two files.
+    fn mount(&self) -> Option<Mount> {
+        let mount = Mount::tmpfs(&self.point())?;
+        fs::create_dir(self.point().join("d")).unwrap();
+        for name in ["d/kept", "changed"] {
+            fs::write(self.point().join(name), "elsewhere").unwrap();
+        }
+        Some(mount)
+    }
+
+    /// Sends something else, and all that was reported before it.
+    fn settle(&self) {
+        for round in 0..2 {
+            let name = format!("settled-{round}-{}", std::process::id());
+            fs::write(self.place.source().join(&name), "x").unwrap();
+            wait_until_same(&self.place.source().join(&name), &self.mirror().join(&name), SOON);
+            fs::remove_file(self.place.source().join(&name)).unwrap();
+            wait_for("it to be removed", SOON, || !self.mirror().join(&name).exists());
+        }
+    }
+
+    /// What was mounted there is on the mirror, and nothing of what is seen instead.
+    fn assert_left_as_it_is(&self) {
+        let at = |name: &str| fs::read_to_string(self.mirror().join("a/mnt").join(name)).ok();
+        assert_eq!([at("d/kept"), at("changed")], [Some("elsewhere".into()), Some("elsewhere".into())]);
+        assert_eq!([at("under/f"), at("under/new")], [None, None]);
+    }
+}
+
+fn all_file_systems_are_followed_when_that_is_wanted() {
+    let followed = Followed::new(AT_ONCE);
+    let running = followed.watch();
+    let Some(mount) = followed.mount() else { return };
+    running.wait_for_log("was mounted at", SOON);
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    followed.settle();
     drop(mount);
     running.wait_for_log("its mirror stays", SOON);
-    fs::write(place.source().join("end"), "x").unwrap();
-    wait_until_same(&place.source().join("end"), &mirror.join("end"), SOON);
-    assert!(mirror.join("mnt/d/elsewhere").exists());
-    // What is there instead is followed from then on.
-    let mut changes = 0;
-    wait_for("what changes where it was mounted", SOON, || {
-        changes += 1;
-        fs::write(mount_point.join("sub/under"), changes.to_string()).unwrap();
-        mirror.join("mnt/sub/under").exists()
-    });
+    running.wait_for_log("a/mnt is left as it is: something was mounted there before", SOON);
+    // What is seen instead is not mirrored, and neither is that the place is gone.
+    fs::write(followed.point().join("under/new"), "x").unwrap();
+    fs::remove_dir_all(followed.point().join("under")).unwrap();
+    followed.settle();
+    followed.assert_left_as_it_is();
+    fs::remove_dir_all(followed.place.source().join("a")).unwrap();
+    followed.settle();
+    followed.assert_left_as_it_is();
+    // Until something is mounted there again.
+    fs::create_dir_all(followed.point()).unwrap();
+    let mount = Mount::tmpfs(&followed.point());
+    fs::write(followed.point().join("other"), "x").unwrap();
+    running.wait_for_log("which was left as it is, is mirrored again", SOON);
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
     running.terminate().signal(Signal::TERM);
+    drop(mount);
+}
+
+fn what_is_pending_when_it_is_unmounted_deletes_nothing() {
+    let followed = Followed::new(AT_THE_END);
+    let Some(mount) = followed.mount() else { return };
+    let running = followed.watch();
+    fs::write(followed.point().join("changed"), "too late").unwrap();
+    fs::write(followed.point().join("d/new"), "too late").unwrap();
+    fs::remove_dir_all(followed.point().join("d")).unwrap();
+    fs::create_dir(followed.point().join("d")).unwrap();
+    fs::write(followed.place.source().join("f"), "changed").unwrap();
+    drop(mount);
+    running.terminate().code(3).stderr_has("a/mnt is left as it is");
+    followed.assert_left_as_it_is();
+    wait_until_same(&followed.place.source().join("f"), &followed.mirror().join("f"), SOON);
+}
+
+fn what_was_mounted_while_it_watched_is_known_to_whoever_comes_next() {
+    let followed = Followed::new(AT_ONCE);
+    let running = followed.watch();
+    let Some(mount) = followed.mount() else { return };
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    followed.settle();
+    drop(running.kill());
+    drop(mount);
+    run(&followed.place, "full-sync", &followed.config).run().code(3).stderr_has("a/mnt: is left as it is");
+    followed.assert_left_as_it_is();
+    for start in ["changed", "full"] {
+        let text = fs::read_to_string(&followed.config).unwrap();
+        let with = text.replacen("[watch]\n", &format!("[watch]\nstart = '{start}'\n"), 1);
+        fs::write(&followed.config, with).unwrap();
+        let running = followed.watch();
+        fs::write(followed.point().join("under/new"), "x").unwrap();
+        fs::write(followed.point().join("under/f"), start).unwrap();
+        followed.settle();
+        running.terminate().code(3);
+        followed.assert_left_as_it_is();
+        fs::write(&followed.config, text).unwrap();
+    }
+    // It is meant.
+    let running = followed.watch();
+    run(&followed.place, "full-sync", &followed.config).arg("--force-delete").run().code(0);
+    assert_same(&followed.place.source(), &followed.mirror());
+    followed.settle();
+    fs::write(followed.point().join("under/newer"), "x").unwrap();
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    running.terminate().signal(Signal::TERM);
+}
+
+fn what_is_mounted_goes_with_the_directory_above_it() {
+    let followed = Followed::new(AT_ONCE);
+    let Some(mount) = followed.mount() else { return };
+    let running = followed.watch();
+    let moved = followed.place.source().join("b");
+    fs::rename(followed.place.source().join("a"), &moved).unwrap();
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    fs::write(moved.join("mnt/d/later"), "x").unwrap();
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    followed.settle();
+    running.terminate().signal(Signal::TERM);
+    fs::rename(moved, followed.place.source().join("a")).unwrap();
+    drop(mount);
+}
+
+fn another_file_system_in_the_same_place_is_followed() {
+    let followed = Followed::new(AT_ONCE);
+    let Some(mount) = followed.mount() else { return };
+    let running = followed.watch();
+    // As one command, so that nobody has time to see nothing mounted.
+    let point = followed.point();
+    let script = format!("umount '{0}' && mount -t tmpfs sersync-test '{0}' && echo x >'{0}/other'", point.display());
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    fs::write(point.join("later"), "x").unwrap();
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    running.terminate().signal(Signal::TERM);
+    drop(mount);
+}
+
+fn what_is_being_sent_cannot_be_unmounted_in_the_ordinary_way() {
+    let followed = Followed::new(AT_ONCE);
+    let text = fs::read_to_string(&followed.config).unwrap();
+    fs::write(&followed.config, text.replacen("[rsync]", "[rsync]\nbwlimit = '1M'", 1)).unwrap();
+    let Some(mount) = followed.mount() else { return };
+    let running = followed.watch();
+    fs::write(followed.point().join("slow"), fixture::bytes(4 << 20)).unwrap();
+    wait_for("the slow file to be on its way", SOON, || {
+        let entries = fs::read_dir(followed.mirror().join("a/mnt")).unwrap().flatten();
+        entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".slow."))
+    });
+    assert!(!Command::new("umount").arg(followed.point()).output().unwrap().status.success());
+    wait_until_same(&followed.place.source(), &followed.mirror(), LATER);
+    // As soon as nothing is to be sent it can.
+    wait_for("it to be unmounted", SOON, || {
+        Command::new("umount").arg(followed.point()).output().unwrap().status.success()
+    });
+    running.terminate();
+    std::mem::forget(mount);
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl<'a> Finder<'a> {
     }
 
     fn handle(&mut self, batch: &Batch) -> Result<(), Ended> {
-        if batch.mounts {
+        // When a directory above is renamed, what is mounted has another place, of which the table wakes nobody.
+        if batch.mounts || batch.pending.has_moves() && self.mounts.all().next().is_some() {
             self.mounts_changed()?;
         }
         if batch.pending.is_lost() {
@@ -198,10 +199,11 @@ impl<'a> Finder<'a> {
             }
             CannotOpen::Failed(e) => failed(e),
         })?;
-        let changed = places.into_iter().filter(|path| self.mounts.matters(source, path));
-        for path in changed.chain(new).filter(|path| !excludes.excludes_within(path, Is::Directory)) {
-            debug!("source `{}`: looking at {} as a whole", source.name, text::path(&path));
-            sink.directory(&path, Mark::Deep);
+        let changed = places.into_iter().map(|path| (self.mounts.told(source, &path), path));
+        let new = new.into_iter().map(|path| (Mark::Deep, path));
+        for (mark, path) in changed.chain(new).filter(|(_, path)| !excludes.excludes_within(path, Is::Directory)) {
+            debug!("source `{}`: looking at {} because of what is mounted there", source.name, text::path(&path));
+            sink.directory(&path, mark);
         }
         Ok(())
     }

@@ -27,14 +27,10 @@ impl Inotify<'_> {
             match self.next_task(queue, &scans) {
                 Ok(Task::Crawl(top)) => self.crawl(top),
                 Ok(Task::Look(dir, name)) => self.look(dir, &name),
-                Ok(Task::Mount(path)) => {
+                Ok(Task::Mount(path, mark)) => {
                     if let Some(node) = self.node_at(&path) {
-                        self.crawl(node);
-                    }
-                }
-                Ok(Task::Unmounted(path)) => {
-                    if let Some(node) = self.node_at(&path) {
-                        self.walk(node, path);
+                        self.walk(node, path.clone());
+                        self.scene.sink.directory(&path, mark);
                     }
                 }
                 Ok(Task::Unwatch(watches)) => watches.into_iter().for_each(|watch| self.unwatch(watch)),

@@ -82,6 +82,8 @@ impl Inotify<'_> {
             } else if flags.contains(ReadFlags::ATTRIB) {
                 self.scene.sink.mark(Path::new(""), Mark::Path);
             }
+        } else if flags.contains(ReadFlags::UNMOUNT) {
+            reading.unmounted.extend(tree.path(dir).filter(|path| reading.mounts.contains(path)));
         } else if flags.contains(ReadFlags::IGNORED) {
             tree.forget_watch(event.wd());
         }

@@ -1,12 +1,13 @@
 //! The reader of an inotify instance: it empties the kernel's queue, and does nothing that could make it wait. What is made of
 //! each event is in `event.rs`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -43,6 +44,9 @@ pub(super) struct Reading<'a> {
     pub(super) origins: Origins,
     /// A directory that left its place by the last event.
     pub(super) leaving: Option<Leaving>,
+    /// Where something is mounted, and from where of that something was unmounted since this was looked up.
+    pub(super) mounts: BTreeSet<PathBuf>,
+    pub(super) unmounted: BTreeSet<PathBuf>,
     pub(super) ended: Option<Ended>,
 }
 
@@ -56,6 +60,8 @@ impl<'a> Reading<'a> {
             left: VecDeque::new(),
             origins: Origins::default(),
             leaving: None,
+            mounts: BTreeSet::new(),
+            unmounted: BTreeSet::new(),
             ended: None,
         }
     }
@@ -91,6 +97,7 @@ impl Inotify<'_> {
     pub(super) fn read(&self, reading: &mut Reading<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
         let mut root_checked = Instant::now();
         let mut mounts = Mounts::below(&self.scene.source.path)?;
+        reading.mounts = mounts.all().map(Path::to_owned).collect();
         loop {
             let time = if reading.left.is_empty() { ROOT_CHECK } else { MOVE_GRACE };
             let (events, wake) = (self.instance.as_fd(), self.scene.stop.waker.as_fd());
@@ -123,9 +130,17 @@ impl Inotify<'_> {
                 return Ok(());
             }
             reading.unwatch_what_left();
-            for path in if mounted { mounts.changes()? } else { Vec::new() } {
-                let task = if mounts.matters(self.scene.source, &path) { Task::Mount } else { Task::Unmounted };
-                reading.send(task(path));
+            let unmounted = mem::take(&mut reading.unmounted);
+            let mounted = mounted || !unmounted.is_empty();
+            if mounted {
+                // What took the place of something else at once may look the same in the table.
+                let changes =
+                    mounts.changes()?.into_iter().chain(unmounted.into_iter().filter(|path| mounts.has(path)));
+                for path in changes.collect::<BTreeSet<PathBuf>>() {
+                    let mark = mounts.told(self.scene.source, &path);
+                    reading.send(Task::Mount(path, mark));
+                }
+                reading.mounts = mounts.all().map(Path::to_owned).collect();
             }
             if mounted || root_checked.elapsed() >= ROOT_CHECK {
                 root_checked = Instant::now();

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::NodeId;
+use crate::dirty::Mark;
 
 /// What the crawler is asked to do.
 pub(super) enum Task {
@@ -12,10 +13,8 @@ pub(super) enum Task {
     /// Something left this name. If there is a directory all the same, watch it: two directories may have changed places,
     /// which is reported as one move after the other.
     Look(NodeId, OsString),
-    /// Something was mounted or unmounted here.
-    Mount(PathBuf),
-    /// Something was unmounted here, of which the mirror is to stay: what comes from now on is seen.
-    Unmounted(PathBuf),
+    /// Something was mounted or unmounted here: watch what is there now, and have as much of it looked at.
+    Mount(PathBuf, Mark),
     /// Drop these watches, unless their directories have come back into the tree.
     Unwatch(Vec<i32>),
 }

@@ -23,6 +23,7 @@ impl Worker<'_> {
             Scope::Listed(Listed { present, .. }) => present,
             Scope::Tree(_) => Vec::new(),
         };
+        let Ok(_held) = self.hold_mounts(progress, batch) else { return };
         let present = self.plan(progress, batch).into_iter().flat_map(listed);
         let mut present: Vec<PathBuf> = present.filter(|path| progress.places.are_apart_from(path)).collect();
         // What is looked at is newer than what was reported.

@@ -52,7 +52,10 @@ impl Worker<'_> {
         if self.executor.mode() == Mode::DryRun || !progress.caught_up() {
             return Names::One;
         }
-        let placements = self.placements(&progress.moves.all());
+        // With what was left out below it, a directory would be there twice.
+        let is_whole = |it: &&Move| !progress.left_out.keys().any(|dir| dir.starts_with(&it.from));
+        let moves: Vec<&Move> = progress.moves.all().into_iter().filter(is_whole).collect();
+        let placements = self.placements(&moves);
         if placements.is_empty() {
             return Names::One;
         }

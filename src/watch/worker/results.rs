@@ -81,6 +81,7 @@ impl Worker<'_> {
             error!(mirror:%, path, path_hex; "{mirror}: {} {why}", text::path(&dir));
             progress.counters.errors += 1;
             self.patterns.push(pattern_for_directory(&dir));
+            self.executor.left_alone().insert(dir.clone());
             progress.left_out.insert(dir, why.to_owned());
         }
     }
@@ -99,12 +100,18 @@ impl Worker<'_> {
         for dir in gone {
             let (mirror, Fields { path, path_hex }) = (self.executor.mirror(), json::fields(&dir));
             info!(mirror:%, path, path_hex; "{mirror}: {}, which was left out, is gone", text::path(&dir));
-            let pattern = pattern_for_directory(&dir);
-            self.patterns.retain(|excluded| *excluded != pattern);
-            progress.left_out.remove(&dir);
+            self.take_in_again(progress, &dir);
             again.mark(&dir, Mark::Deep);
         }
         self.queue.put_back(&again);
+    }
+
+    /// Leaves a directory out no more.
+    pub(super) fn take_in_again(&mut self, progress: &mut Progress, dir: &Path) {
+        let pattern = pattern_for_directory(dir);
+        self.patterns.retain(|excluded| *excluded != pattern);
+        self.executor.left_alone().remove(dir);
+        progress.left_out.remove(dir);
     }
 
     /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.

@@ -10,6 +10,7 @@ use super::turn::Turn;
 use super::{LOOK_AGAIN, Worker};
 use crate::dirty::DirtySet;
 use crate::executor::Mode;
+use crate::exit::Exit;
 use crate::guard;
 use crate::root::Root;
 use crate::rsync::outcome::{Outcome, Trouble};
@@ -60,10 +61,21 @@ impl Worker<'_> {
         if turn.as_ref().is_some_and(Lock::after_crash) && !progress.cut_off {
             self.children.let_settle(self.executor.mirror(), "a pass");
         }
+        let held = match self.hold_mounts(progress, batch) {
+            Ok(held) => held,
+            Err(e) => {
+                turn.into_iter().for_each(Lock::end);
+                let trouble =
+                    Trouble::new(Exit::Failed, format!("what is mounted in the source cannot be found out: {e}"));
+                return self.postpone(progress, batch, trouble, Cure::Operator);
+            }
+        };
         self.publish(progress, batch.len());
         self.note_moved(progress);
+        self.note_mounts(progress);
         let (begun, pushed) = (Instant::now(), SystemTime::now());
         let (outcome, tally) = self.transfer(progress, batch);
+        drop(held);
         match &outcome {
             Outcome::Done => progress.compared(pushed, &BTreeMap::new()),
             Outcome::Partial(failing) => progress.compared(pushed, &failing.paths),
