@@ -1,10 +1,15 @@
 //! What is mounted at a directory, and held so that it stays there while it is mirrored.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxAttributes, StatxFlags};
 use rustix::io::{self, Errno};
+
+use crate::exclude::{Excludes, Is};
+use crate::mountinfo;
 
 /// What is said of a directory where something was mounted before.
 pub const NOT_MOUNTED: &str = "is left as it is: something was mounted there before, and nothing is now; is it mounted? if it \
@@ -14,6 +19,16 @@ pub const NOT_MOUNTED: &str = "is left as it is: something was mounted there bef
 #[must_use]
 pub fn is_mounted(dir: &Path) -> Option<bool> {
     told(&rustix::fs::statx(CWD, dir, AtFlags::empty(), StatxFlags::empty()))
+}
+
+/// The places below a root, relative to it, where something is mounted that is not left out, as the kernel has it: nothing of them
+/// is looked at.
+///
+/// # Errors
+/// When the kernel's table or the root cannot be read.
+pub fn below(root: &Path, excludes: &Excludes) -> std::io::Result<BTreeSet<PathBuf>> {
+    let places = mountinfo::below(&fs::read(mountinfo::TABLE)?, &root.canonicalize()?).into_keys();
+    Ok(places.filter(|place| !excludes.excludes_within(place, Is::Directory)).collect())
 }
 
 /// A file system that is mounted at a directory. As long as this lives it cannot be unmounted in the ordinary way.

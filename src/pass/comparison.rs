@@ -1,21 +1,20 @@
 //! One comparison of a source, or a share of it, with its mirror, from the first look to what is to be remembered.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use log::debug;
 
 use super::division::{Division, deletion_limit, divide};
 use super::look::look;
+use super::mounts::Mounts;
 use super::settle::Pass;
 use super::{Extent, Memory, Passed, Terms, separate};
 use crate::executor::{Executor, Mode, OnItem, Sent, Versions};
 use crate::exit::{Exit, Failure};
 use crate::meter::Stage;
 use crate::moment::Moment;
-use crate::mounted::{Mounted, NOT_MOUNTED, is_mounted};
 use crate::report::text;
 use crate::root::Root;
 use crate::rsync::argv::Compare;
@@ -29,16 +28,13 @@ use crate::tree::changed::Changes;
 /// With more entries it is worth a question whether the mirror is new.
 const MANY: u64 = 5_000;
 
-/// What is said of a directory where something was unmounted by force while the pass was at work.
-const UNMOUNTED: &str = "was unmounted during the pass, and what the mirror has of it may have been deleted for that; it \
-                         is in the history";
-
 /// What is known before anything is compared.
 struct Prepared {
     /// What changes from this moment on belongs to the next pass.
     stamp: Moment,
     changes: Changes,
     division: Division,
+    mounts: Mounts,
 }
 
 /// Compares and makes equal, see [`run`](super::run).
@@ -49,7 +45,7 @@ pub(super) fn compare(
     on_item: &OnItem<'_>,
 ) -> Passed {
     let mut tally = Tally::default();
-    let Prepared { stamp, changes, division } = match prepare(executor, terms, &mut tally, on_item) {
+    let Prepared { stamp, changes, division, mounts } = match prepare(executor, terms, &mut tally, on_item) {
         Ok(prepared) => prepared,
         Err(outcome) => return Passed { outcome, tally, memory: None },
     };
@@ -69,9 +65,7 @@ pub(super) fn compare(
     };
     let mut pass = Pass::new(executor, children, terms.patience, &on_item);
     pass.tally.add(tally);
-    let mounts: Vec<PathBuf> = census.mounts.iter().map(|index| census.path(*index)).collect();
-    let last = terms.last.into_iter().flat_map(|last| &last.mounts).map(PathBuf::from);
-    let held = leave_unmounted(&mut pass, executor, &mounts, last);
+    mounts.give_up_what_is_gone(&mut pass);
     for (path, why) in census.unreadable {
         pass.give_up_directory(path, format!("what the mirror has in it is left as it is: {why}"));
     }
@@ -84,16 +78,13 @@ pub(super) fn compare(
     if let Some(outcome) = pass.compare_contents(executor, suspects) {
         return Passed { outcome, tally: pass.tally, memory: None };
     }
-    drop(held);
-    for path in mounts.iter().filter(|path| is_mounted(&executor.root().join(path)) == Some(false)) {
-        pass.given_up.paths.insert(path.clone(), UNMOUNTED.to_owned());
-    }
+    let mounted = mounts.end(executor, &mut pass);
     let (outcome, tally) = pass.end();
     // Only a dry run comes that far with too many.
     let outcome = executor.too_many_deletions().map_or(outcome, Outcome::Permanent);
-    let record = Record::new(mirror, stamp, compared(terms.extent), entries, &mounts, &directories);
+    let record = Record::new(mirror, stamp, compared(terms.extent), entries, &directories);
     let lookout = lookout(executor, terms);
-    Passed { outcome, tally, memory: Some(Memory { record, directories, lookout }) }
+    Passed { outcome, tally, memory: Some(Memory { record, directories, lookout, mounted }) }
 }
 
 /// Looks at the source, divides the work, and finishes a rename that was cut off; the outcome when the pass is not begun.
@@ -110,6 +101,11 @@ fn prepare(
     };
     executor.hold(Root::open(&mirror.source.path).map_err(unreadable)?);
     executor.count_anew();
+    let unknown = |e: io::Error| {
+        let why = format!("what is mounted in the source, or was, cannot be found out: {e}");
+        Outcome::Permanent(Trouble::new(Exit::Failed, why))
+    };
+    let mounts = Mounts::hold(executor, terms).map_err(unknown)?;
     // Before anything is looked at.
     let stamp = Moment::now();
     begin(executor, Stage::Looking);
@@ -127,7 +123,7 @@ fn prepare(
             return Err(outcome);
         }
     }
-    Ok(Prepared { stamp, changes, division })
+    Ok(Prepared { stamp, changes, division, mounts })
 }
 
 fn begin(executor: &Executor<'_>, stage: Stage) {
@@ -139,31 +135,6 @@ fn begin(executor: &Executor<'_>, stage: Stage) {
 /// Whether it is worth a question whether the mirror is new.
 fn is_worth_asking(executor: &Executor<'_>, terms: Terms<'_>, entries: u64) -> bool {
     executor.mode() == Mode::Real && entries > MANY && terms.last.is_none() && !executor.is_beside_watch()
-}
-
-/// Holds what is mounted in the source as long as what is returned lives. Where nothing is mounted any more, what the mirror has
-/// is left as it is: at those places where something was when the source was looked at, and those where it was at the `last`
-/// good pass or since.
-fn leave_unmounted(
-    pass: &mut Pass<'_>,
-    executor: &mut Executor<'_>,
-    mounts: &[PathBuf],
-    last: impl Iterator<Item = PathBuf>,
-) -> Vec<Mounted> {
-    let mut held = Vec::new();
-    let mut gone: BTreeSet<PathBuf> = last.filter(|place| !mounts.contains(place)).collect();
-    for place in mounts {
-        match Mounted::hold(&executor.root().join(place)) {
-            Some(mounted) => held.push(mounted),
-            None => drop(gone.insert(place.clone())),
-        }
-    }
-    for place in &gone {
-        pass.given_up.left_alone.push(place.clone());
-        pass.give_up_directory(place.clone(), NOT_MOUNTED.to_owned());
-    }
-    *executor.left_alone() = gone;
-    held
 }
 
 /// When everything was compared last, this pass included.

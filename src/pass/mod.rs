@@ -4,9 +4,13 @@
 mod comparison;
 mod division;
 mod look;
+mod mounts;
 pub mod separate;
 mod settle;
 pub mod summary;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use log::debug;
 
@@ -19,8 +23,8 @@ use crate::rsync::children::Children;
 use crate::rsync::outcome::Outcome;
 use crate::rsync::tally::Tally;
 use crate::scope::Scope;
-use crate::state::StateDir;
 use crate::state::record::{Lookout, Record};
+use crate::state::{StateDir, mounts as noted_mounts};
 use crate::tree::known::Directories;
 use crate::tree::shard::Shard;
 
@@ -51,6 +55,17 @@ pub struct Terms<'a> {
     pub contents: Option<(&'a Record, &'a Directories)>,
     /// Where a rename is noted that was left unfinished; nowhere for those who change nothing.
     pub state: Option<&'a StateDir>,
+    /// What becomes of what the mirror has where something was mounted and nothing is now.
+    pub unmounted: Unmounted,
+}
+
+/// What becomes of what a mirror has of a file system that is not mounted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmounted {
+    /// It stays: that nothing is mounted does not mean that anything was deleted.
+    Stays,
+    /// It is meant, so the mirror gets what is seen instead.
+    IsMeant,
 }
 
 impl Terms<'_> {
@@ -63,6 +78,7 @@ impl Terms<'_> {
         extent: Extent::Everything,
         contents: None,
         state: None,
+        unmounted: Unmounted::Stays,
     };
 }
 
@@ -81,6 +97,8 @@ struct Memory {
     record: Record,
     directories: Directories,
     lookout: Lookout,
+    /// What is mounted in the source.
+    mounted: BTreeSet<PathBuf>,
 }
 
 /// What became of a pass.
@@ -103,9 +121,15 @@ impl Passed {
 
     /// Remembers a pass that did everything it was to do. Without the memory the next one has less to go by.
     pub fn remember(&self, state: &StateDir, mirror: &Mirror, shard: Shard) {
-        let Some(Memory { record, directories, lookout }) = &self.memory else { return };
+        let Some(Memory { record, directories, lookout, mounted }) = &self.memory else { return };
         if self.outcome != Outcome::Done {
             return;
+        }
+        if !mirror.source.one_file_system
+            && let Err(e) = noted_mounts::note(state, mirror, mounted)
+        {
+            // The state directory has said it aloud.
+            debug!(mirror:%; "{mirror}: what is mounted in the source cannot be remembered: {e}");
         }
         let record = record.clone().after(state, mirror, shard, *lookout);
         if let Err(e) = record.save(state, mirror, shard, directories) {

@@ -1,6 +1,8 @@
 //! Makes sure that no two files of a mirror are one and the same under two names, after a rename that was put in its new
 //! place and could not be finished.
 
+use std::path::PathBuf;
+
 use log::{info, warn};
 
 use super::look::reach;
@@ -21,6 +23,11 @@ pub fn separate(executor: &mut Executor<'_>, state: &StateDir, on_item: &OnItem<
         Vec::new()
     });
     if old.is_empty() {
+        return (Outcome::Done, Tally::default());
+    }
+    let is_left_alone = |path: &PathBuf| path.ancestors().any(|above| executor.left_alone().contains(above));
+    if old.iter().any(is_left_alone) {
+        // Whether it was finished is found out when it is mounted again.
         return (Outcome::Done, Tally::default());
     }
     info!(mirror:%; "{mirror}: finishing {} that was cut off", text::count(old.len(), "rename"));

@@ -15,7 +15,7 @@ use crate::dirty::{DirtySet, Mark};
 use crate::executor::{Executor, OnItem, Versions};
 use crate::plan;
 use crate::report::text;
-use crate::rsync::argv::pattern_for_directory;
+use crate::rsync::argv::{pattern_for, pattern_for_directory};
 use crate::rsync::children::Children;
 use crate::rsync::outcome::{Failing, Outcome, VANISHED};
 use crate::rsync::tally::Tally;
@@ -199,6 +199,12 @@ impl<'a> Pass<'a> {
                 self.give_up_directory(path, why);
             }
         }
+    }
+
+    /// Leaves a place as it is on the mirror, whatever is in it now, and names it.
+    pub(super) fn leave_alone(&mut self, path: PathBuf, why: String) {
+        self.exclude.push(pattern_for(&path));
+        self.given_up.paths.insert(path, why);
     }
 
     /// Leaves a directory as it is on the mirror, and names it.

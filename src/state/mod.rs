@@ -6,6 +6,7 @@ mod files;
 pub mod journal;
 pub mod links;
 pub mod lock;
+pub mod mounts;
 mod note;
 pub mod notices;
 pub mod passes;

@@ -1,11 +1,9 @@
 //! What is remembered of a mirror from its last good pass: the base of the guards, and since when it may be trusted.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -34,8 +32,6 @@ pub struct Record {
     pub compared: DateTime<Utc>,
     /// How many entries the source had, the root not counted.
     pub entries: u64,
-    /// The directories of the source in which others were mounted and entered.
-    pub mounts: Vec<OsString>,
     /// The sum of the file with the directories of the source; another one does not belong to this record.
     directories: u64,
     /// Places of the source that directories came to or left since the last pass, while a watch moved the stamp on.
@@ -68,14 +64,12 @@ impl Record {
         stamp: Moment,
         compared: DateTime<Utc>,
         entries: u64,
-        mounts: &[PathBuf],
         directories: &Directories,
     ) -> Record {
         Record {
             stamp,
             compared,
             entries,
-            mounts: mounts.iter().map(|path| path.clone().into_os_string()).collect(),
             directories: fnv1a(&directories.as_bytes()),
             moved: Moved::default(),
             unseen: None,
@@ -212,28 +206,6 @@ impl Record {
             return Ok(());
         }
         write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)
-    }
-
-    /// Notes what is mounted in the source beside what was, and what is mounted elsewhere now, before anything of it is sent:
-    /// whenever the process ends after that, the next one knows. Tells whether it is remembered, which nothing is before the first
-    /// good pass.
-    ///
-    /// # Errors
-    /// With the file's name.
-    pub fn note_mounts(
-        state: &StateDir,
-        mirror: &Mirror,
-        mounts: &BTreeSet<PathBuf>,
-        elsewhere: &BTreeSet<PathBuf>,
-    ) -> io::Result<bool> {
-        let Some(mut record) = Record::load(state, mirror, Shard::WHOLE) else { return Ok(false) };
-        let known: BTreeSet<PathBuf> = record.mounts.iter().map(PathBuf::from).collect();
-        let now: BTreeSet<PathBuf> = known.union(mounts).filter(|place| !elsewhere.contains(*place)).cloned().collect();
-        if now != known {
-            record.mounts = now.into_iter().map(PathBuf::into_os_string).collect();
-            write(state, mirror, Shard::WHOLE, "json", &serde_json::to_vec(&record)?)?;
-        }
-        Ok(true)
     }
 
     /// Remembers it, in the place of what was remembered before. At any moment one of the two is complete. The directories are

@@ -4,7 +4,7 @@ mod outage;
 mod retries;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use chrono::Utc;
@@ -44,9 +44,9 @@ pub(super) struct Progress {
     pub(super) last_batch: Option<LastBatch>,
     /// Directories that are not mirrored, because their paths are too long or what was mounted there is not, with why.
     pub(super) left_out: BTreeMap<PathBuf, String>,
-    /// Where other file systems are mounted in the source and mirrored with it, as far as the record does not know.
+    /// Where other file systems are mounted in the source and mirrored with it, as far as that is not noted.
     pub(super) mounts: BTreeSet<PathBuf>,
-    /// From where they went with a directory above them, as far as the record does not know that.
+    /// From where they went with a directory above them, as far as that is not noted.
     pub(super) renamed_mounts: BTreeSet<PathBuf>,
     /// The endpoint may still be working on a session that was cut off.
     pub(super) cut_off: bool,
@@ -104,7 +104,9 @@ impl Progress {
     /// A push that began at this time went through, but for what is `failing`.
     pub(super) fn compared(&mut self, pushed: SystemTime, failing: &BTreeMap<PathBuf, String>) {
         self.pushed = pushed;
-        self.suspects.keep(|path| failing.contains_key(path));
+        // What is left out was not sent either.
+        let is_left_out = |path: &Path| path.ancestors().any(|above| self.left_out.contains_key(above));
+        self.suspects.keep(|path| failing.contains_key(path) || is_left_out(path));
         self.moves = Moves::default();
         // Where something failed, the mirror may have what was there before.
         self.replaced_again.extend(around(&self.replaced, failing.keys()));

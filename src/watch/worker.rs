@@ -97,7 +97,7 @@ impl Worker<'_> {
                 self.children.let_settle(self.executor.mirror(), "the run before");
             }
             progress.cut_off = false;
-            self.look_for_mounts(&mut progress);
+            self.begin_with_mounts(&mut progress);
             self.publish(&progress, 0);
             self.catch_up(&mut progress);
             self.live(&mut progress);
@@ -193,6 +193,7 @@ impl Worker<'_> {
                 return wake;
             }
             self.keep_place(progress);
+            self.look_for_mounts(progress);
             if self.published.lost {
                 self.publish(progress, 0);
             }

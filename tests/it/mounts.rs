@@ -24,6 +24,10 @@ for_each_source! {
     what_is_mounted_goes_with_the_directory_above_it,
     another_file_system_in_the_same_place_is_followed,
     what_is_being_sent_cannot_be_unmounted_in_the_ordinary_way,
+    a_directory_that_is_mounted_in_another_place_is_followed_and_kept,
+    what_takes_the_place_of_a_mount_point_is_not_mirrored,
+    what_is_left_out_in_real_time_is_no_mount_that_is_missed,
+    what_was_replaced_unseen_before_it_was_unmounted_is_found_when_it_is_mounted_again,
 }
 
 /// A file system in memory, mounted while this lives.
@@ -284,7 +288,7 @@ fn what_was_mounted_while_it_watched_is_known_to_whoever_comes_next() {
     let running = followed.watch();
     run(&followed.place, "full-sync", &followed.config).arg("--force-delete").run().code(0);
     assert_same(&followed.place.source(), &followed.mirror());
-    followed.settle();
+    running.wait_for_log("which was left as it is, is mirrored again", LATER);
     fs::write(followed.point().join("under/newer"), "x").unwrap();
     wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
     running.terminate().signal(Signal::TERM);
@@ -339,6 +343,129 @@ fn what_is_being_sent_cannot_be_unmounted_in_the_ordinary_way() {
     });
     running.terminate();
     std::mem::forget(mount);
+}
+
+/// The device tells nothing of a directory of the same file system.
+fn a_directory_that_is_mounted_in_another_place_is_followed_and_kept() {
+    if !is_root() {
+        return skip("only root can mount a directory");
+    }
+    let followed = Followed::new(AT_ONCE);
+    let (point, outside) = (followed.place.source().join("bound"), followed.place.dir.path().join("outside"));
+    for dir in [&point, &outside] {
+        fs::create_dir(dir).unwrap();
+    }
+    let bind = || {
+        let status = Command::new("mount").arg("--bind").arg(&outside).arg(&point).status();
+        assert!(status.unwrap().success());
+        Mount(point.clone())
+    };
+    let mount = bind();
+    let running = followed.watch();
+    fs::write(point.join("live"), "x").unwrap();
+    wait_until_same(&followed.place.source(), &followed.mirror(), SOON);
+    followed.settle();
+    running.terminate().signal(Signal::TERM);
+    run(&followed.place, "full-sync", &followed.config).run().code(0);
+    drop(mount);
+    run(&followed.place, "full-sync", &followed.config).run().code(3).stderr_has("bound: is left as it is");
+    assert!(followed.mirror().join("bound/live").exists());
+    let mount = bind();
+    run(&followed.place, "full-sync", &followed.config).run().code(0);
+    assert_same(&followed.place.source(), &followed.mirror());
+    drop(mount);
+}
+
+fn what_takes_the_place_of_a_mount_point_is_not_mirrored() {
+    let followed = Followed::new(AT_ONCE);
+    let Some(mount) = followed.mount() else { return };
+    let running = followed.watch();
+    drop(mount);
+    running.wait_for_log("a/mnt is left as it is", SOON);
+    fs::remove_dir_all(followed.point()).unwrap();
+    std::os::unix::fs::symlink("/nowhere", followed.point()).unwrap();
+    // The level of the directory is compared because of it.
+    fs::write(followed.place.source().join("a/gone"), "x").unwrap();
+    wait_for("a file beside it", SOON, || followed.mirror().join("a/gone").exists());
+    fs::remove_file(followed.place.source().join("a/gone")).unwrap();
+    wait_for("a file beside it to go", SOON, || !followed.mirror().join("a/gone").exists());
+    followed.assert_left_as_it_is();
+    running.terminate().code(3);
+    run(&followed.place, "full-sync", &followed.config).run().code(3);
+    followed.assert_left_as_it_is();
+}
+
+fn what_is_left_out_in_real_time_is_no_mount_that_is_missed() {
+    let followed = Followed::new(AT_ONCE);
+    let text = fs::read_to_string(&followed.config).unwrap();
+    fs::write(&followed.config, text + "watch.exclude = ['/a/mnt/']\n").unwrap();
+    let Some(mount) = followed.mount() else { return };
+    run(&followed.place, "full-sync", &followed.config).run().code(0);
+    let running = followed.watch();
+    followed.settle();
+    drop(mount);
+    followed.settle();
+    running.terminate().signal(Signal::TERM);
+    followed.assert_left_as_it_is();
+}
+
+fn what_was_replaced_unseen_before_it_was_unmounted_is_found_when_it_is_mounted_again() {
+    let followed = Followed::new(AT_THE_END);
+    let disk = followed.place.dir.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(outside) = Mount::tmpfs(&disk) else { return };
+    let bind = || {
+        let status = Command::new("mount").arg("--bind").arg(&disk).arg(followed.point()).status();
+        assert!(status.unwrap().success());
+        Mount(followed.point())
+    };
+    let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000));
+    let write = |dir: &Path, content: &str| {
+        fs::write(dir.join("x"), content).unwrap();
+        fs::File::options().write(true).open(dir.join("x")).unwrap().set_times(old).unwrap();
+    };
+    write(&disk, "one");
+    let mount = bind();
+    let running = followed.watch();
+    write(&followed.point(), "two");
+    drop(mount);
+    // It is left out, and then mounted again; the first signal sends what is pending.
+    running.terminate().code(3);
+    assert_eq!(fs::read_to_string(followed.mirror().join("a/mnt/x")).unwrap(), "one");
+    let mount = bind();
+    let running = followed.watch();
+    running.terminate().signal(Signal::TERM);
+    assert_same(&followed.place.source(), &followed.mirror());
+    drop((mount, outside));
+}
+
+/// Whatever became of the pass, and under whatever settings the next one runs.
+#[test]
+fn what_a_pass_saw_mounted_is_known_also_when_it_failed_or_had_other_settings() {
+    let mut followed = Followed::new(AT_ONCE);
+    let Some(mount) = followed.mount() else { return };
+    run(&followed.place, "full-sync", &followed.config).run().code(0);
+    fs::remove_dir_all(followed.place.dir.path().join("state/mirrors")).unwrap();
+    followed.daemon.stop();
+    run(&followed.place, "full-sync", &followed.config).run().code(10);
+    followed.daemon.start();
+    drop(mount);
+    let text = fs::read_to_string(&followed.config).unwrap();
+    fs::write(&followed.config, text + "exclude = ['*.tmp']\n").unwrap();
+    run(&followed.place, "full-sync", &followed.config).run().code(3).stderr_has("a/mnt: is left as it is");
+    followed.assert_left_as_it_is();
+    for shard in ["1/2", "2/2"] {
+        run(&followed.place, "full-sync", &followed.config).args(&["--shard", shard]).run();
+        followed.assert_left_as_it_is();
+    }
+    // Half of what is known is not known.
+    let note =
+        fs::read_dir(followed.place.dir.path().join("state/mirrors")).unwrap().flatten().map(|entry| entry.path());
+    let note = note.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "mounts")).unwrap();
+    let bytes = fs::read(&note).unwrap();
+    fs::write(&note, &bytes[..bytes.len() - 2]).unwrap();
+    run(&followed.place, "full-sync", &followed.config).run().code(1).stderr_has("is damaged; when all is mounted");
+    followed.assert_left_as_it_is();
 }
 
 #[test]

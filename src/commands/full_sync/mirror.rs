@@ -13,7 +13,7 @@ use crate::history::keeper::Keeper;
 use crate::meter::Meter;
 use crate::mirror::Mirror;
 use crate::pass::summary::Summary;
-use crate::pass::{self, Extent, Patience, Terms};
+use crate::pass::{self, Extent, Patience, Terms, Unmounted};
 use crate::report::items::List;
 use crate::report::{Form, logger};
 use crate::rsync::argv::Compare;
@@ -118,6 +118,7 @@ fn terms<'a>(
         extent,
         contents: None,
         state: Some(&setup.state),
+        unmounted: if args.force_delete { Unmounted::IsMeant } else { Unmounted::Stays },
     }
 }
 

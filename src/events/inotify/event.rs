@@ -66,6 +66,7 @@ impl Inotify<'_> {
         let flags = event.events();
         let excluded = self.scene.excludes.excludes_entry(&path, Is::directory_if(flags.contains(ReadFlags::ISDIR)));
         let named = Named { dir, name, path, flags, number: event.cookie(), excluded };
+        reading.moved |= named.is_dir() && flags.contains(ReadFlags::MOVED_TO);
         let step = if named.is_dir() { follow(reading, &mut tree, &named, relocated) } else { Step::Usual };
         drop(tree);
         self.report_move(reading, &named, step);

@@ -47,6 +47,8 @@ pub(super) struct Reading<'a> {
     /// Where something is mounted, and from where of that something was unmounted since this was looked up.
     pub(super) mounts: BTreeSet<PathBuf>,
     pub(super) unmounted: BTreeSet<PathBuf>,
+    /// A directory has another place since then.
+    pub(super) moved: bool,
     pub(super) ended: Option<Ended>,
 }
 
@@ -62,6 +64,7 @@ impl<'a> Reading<'a> {
             leaving: None,
             mounts: BTreeSet::new(),
             unmounted: BTreeSet::new(),
+            moved: false,
             ended: None,
         }
     }
@@ -131,7 +134,9 @@ impl Inotify<'_> {
             }
             reading.unwatch_what_left();
             let unmounted = mem::take(&mut reading.unmounted);
-            let mounted = mounted || !unmounted.is_empty();
+            // With a directory above it, what is mounted has another place, of which the table wakes nobody.
+            let moved = mem::take(&mut reading.moved) && !reading.mounts.is_empty();
+            let mounted = mounted || moved || !unmounted.is_empty();
             if mounted {
                 // What took the place of something else at once may look the same in the table.
                 let changes =

@@ -13,8 +13,9 @@ use crate::config::settings::Start;
 use crate::executor::Mode;
 use crate::exit::{Exit, Failure};
 use crate::guard;
+use crate::mounted::NOT_MOUNTED;
 use crate::pass::summary::Summary;
-use crate::pass::{self, Extent, Passed, Patience, Terms};
+use crate::pass::{self, Extent, Passed, Patience, Terms, Unmounted};
 use crate::rsync::outcome::Outcome;
 use crate::state::lock::{Kind, Lock};
 use crate::state::passes::{Passes, Reached};
@@ -115,6 +116,7 @@ impl Worker<'_> {
             extent,
             contents: contents.as_ref().map(|(last, known)| (last, known)),
             state: Some(self.state),
+            unmounted: Unmounted::Stays,
         };
         let on_item = |change, path: &Path| on_item(mirror, change, path);
         (pass::run(&mut self.executor, self.children, terms, &on_item), reached)
@@ -146,8 +148,8 @@ impl Worker<'_> {
             Outcome::Partial(mut failing) => {
                 progress.knowledge = Knowledge::Compared;
                 for dir in mem::take(&mut failing.left_alone) {
-                    let why = failing.paths.remove(&dir).unwrap_or_default();
-                    self.leave_out(progress, dir, &why);
+                    failing.paths.remove(&dir);
+                    self.leave_out(progress, dir, NOT_MOUNTED);
                 }
                 if !failing.is_empty() {
                     self.partial(progress, failing, None);

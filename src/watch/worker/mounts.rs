@@ -2,7 +2,6 @@
 //! is not mounted says nothing about what was deleted. It is left as it is, as a pass does, until it is mounted again.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,30 +13,28 @@ use super::Worker;
 use crate::dirty::{DirtySet, Mark};
 use crate::exclude::Is;
 use crate::executor::Mode;
-use crate::mounted::{Mounted, NOT_MOUNTED};
-use crate::mountinfo;
+use crate::mounted::{self, Mounted, NOT_MOUNTED};
 use crate::report::json::{self, Fields};
 use crate::report::text;
-use crate::state::record::Record;
-use crate::tree::shard::Shard;
+use crate::state::mounts;
 
 impl Worker<'_> {
     /// Finds out what is mounted now, and leaves out what is not any more. What a batch reaches is held as long as what is
     /// returned lives. To be called before anything is looked at.
     ///
     /// # Errors
-    /// When the kernel does not tell what is mounted.
+    /// When it cannot be found out what is mounted, or what was.
     pub(super) fn hold_mounts(&mut self, progress: &mut Progress, batch: &DirtySet) -> io::Result<Vec<Mounted>> {
         if self.executor.mirror().source.one_file_system {
             return Ok(Vec::new());
         }
-        let mut mounted = self.mounted()?;
-        let known = self.known_mounts(progress);
-        progress.mounts.clone_from(&known);
+        let mut mounted = mounted::below(self.executor.root(), &self.excludes)?;
+        let known = self.known_mounts(progress)?;
         let mut held = Vec::new();
         // What nothing is looked at in need not be reached either: it may be on a host that does not answer.
-        let reached: Vec<PathBuf> = mounted.iter().filter(|place| reaches(progress, batch, place)).cloned().collect();
-        for place in reached {
+        let is_wanted = |place: &&PathBuf| progress.left_out.contains_key(*place) || reaches(progress, batch, place);
+        let wanted: Vec<PathBuf> = mounted.iter().filter(is_wanted).cloned().collect();
+        for place in wanted {
             if let Some(hold) = Mounted::hold(&self.executor.root().join(&place)) {
                 held.push(hold);
                 progress.renamed_mounts.remove(&place);
@@ -46,88 +43,105 @@ impl Worker<'_> {
                 mounted.remove(&place);
             }
         }
-        self.take_back(progress, &mounted, &known);
+        let mut back = self.back(progress, &mounted, &known);
         for place in known.into_iter().filter(|place| !mounted.contains(place)) {
             if was_renamed(&progress.moves, &place, &mounted) {
+                back.extend(progress.left_out.contains_key(&place).then(|| place.clone()));
                 progress.mounts.remove(&place);
                 progress.renamed_mounts.insert(place);
             } else {
                 self.leave_out(progress, place, NOT_MOUNTED);
             }
         }
+        self.take_back(progress, &back);
         Ok(held)
+    }
+
+    /// Begins with what is mounted already: where nothing is compared at first, nothing else would tell.
+    pub(super) fn begin_with_mounts(&self, progress: &mut Progress) {
+        if !self.executor.mirror().source.one_file_system {
+            // Whoever sends looks again, and says when it cannot.
+            let places = mounted::below(self.executor.root(), &self.excludes).unwrap_or_default();
+            progress.mounts.extend(places.into_iter().filter(|place| self.executor.root().join(place).is_dir()));
+        }
     }
 
     /// Notes what was mounted, before anything of it is sent: whenever the process ends after that, the next one knows. For
     /// whoever has the turn.
-    pub(super) fn note_mounts(&self, progress: &mut Progress) {
+    ///
+    /// # Errors
+    /// When it cannot be found out what was noted before.
+    pub(super) fn note_mounts(&self, progress: &mut Progress) -> io::Result<()> {
         if self.executor.mirror().source.one_file_system || self.executor.mode() != Mode::Real {
-            return;
+            return Ok(());
         }
         let mirror = self.executor.mirror();
-        match Record::note_mounts(self.state, mirror, &progress.mounts, &progress.renamed_mounts) {
-            Ok(true) => {
+        let noted = mounts::known(self.state, mirror)?;
+        let all = noted.union(&progress.mounts).filter(|place| !progress.renamed_mounts.contains(*place));
+        match mounts::note(self.state, mirror, &all.cloned().collect()) {
+            Ok(()) => {
                 progress.mounts.clear();
                 progress.renamed_mounts.clear();
             }
-            Ok(false) => {}
             // The state directory has said it aloud.
             Err(e) => debug!(mirror:%; "{mirror}: what is mounted in the source cannot be remembered: {e}"),
         }
+        Ok(())
     }
 
-    /// Begins to remember what is mounted.
-    pub(super) fn look_for_mounts(&self, progress: &mut Progress) {
-        if !self.executor.mirror().source.one_file_system {
-            let root = &self.executor.mirror().source.path;
-            // Whoever sends looks again, and says when it cannot.
-            let places = self.mounted().unwrap_or_default().into_iter();
-            progress.mounts.extend(places.filter(|place| root.join(place).is_dir()));
+    /// Looks whether what is left out is not waited for any more, or mounted again, when nothing happens that would have it looked
+    /// at.
+    pub(super) fn look_for_mounts(&mut self, progress: &mut Progress) {
+        let waits = progress.left_out.values().any(|why| why == NOT_MOUNTED);
+        if waits
+            && let Ok(mounted) = mounted::below(self.executor.root(), &self.excludes)
+            && let Ok(known) = self.known_mounts(progress)
+        {
+            let back = self.back(progress, &mounted, &known);
+            self.take_back(progress, &back);
         }
     }
 
-    /// The directories of the source in which something is mounted that is mirrored.
-    fn mounted(&self) -> io::Result<BTreeSet<PathBuf>> {
-        let table = fs::read(mountinfo::TABLE)?;
-        let root = self.executor.root().canonicalize()?;
-        let places = mountinfo::below(&table, &root).into_keys();
-        Ok(places.filter(|place| !self.excludes.excludes_within(place, Is::Directory)).collect())
+    /// Where something was mounted before: what is noted, which a pass that was told that it is meant has made anew, and what
+    /// could not be noted yet.
+    fn known_mounts(&self, progress: &Progress) -> io::Result<BTreeSet<PathBuf>> {
+        let mut known = mounts::known(self.state, self.executor.mirror())?;
+        known.extend(progress.mounts.iter().cloned());
+        known.retain(|place| {
+            !progress.renamed_mounts.contains(place) && !self.excludes.excludes_within(place, Is::Directory)
+        });
+        Ok(known)
     }
 
-    /// Where something was mounted before: what the record has, which a pass that was told that it is meant has made anew, and
-    /// what is not in it.
-    fn known_mounts(&self, progress: &Progress) -> BTreeSet<PathBuf> {
-        let record = Record::load(self.state, self.executor.mirror(), Shard::WHOLE);
-        let noted = record.into_iter().flat_map(|record| record.mounts).map(PathBuf::from);
-        let known = noted.chain(progress.mounts.iter().cloned());
-        known.filter(|place| !progress.renamed_mounts.contains(place)).collect()
+    /// What was left out and is mounted again, or is not waited for any more.
+    fn back(&self, progress: &Progress, mounted: &BTreeSet<PathBuf>, known: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        let left_out = progress.left_out.iter().filter(|(_, why)| *why == NOT_MOUNTED).map(|(place, _)| place);
+        let is_mounted =
+            |place: &Path| mounted.contains(place) && Mounted::hold(&self.executor.root().join(place)).is_some();
+        left_out.filter(|place| !known.contains(*place) || is_mounted(place)).cloned().collect()
     }
 
-    /// Has looked at as a whole what was left out and is mounted again, or is not waited for any more.
-    fn take_back(&mut self, progress: &mut Progress, mounted: &BTreeSet<PathBuf>, known: &BTreeSet<PathBuf>) {
-        let is_back = |(place, why): &(&PathBuf, &String)| {
-            *why == NOT_MOUNTED && (mounted.contains(*place) || !known.contains(*place))
-        };
-        let back: Vec<PathBuf> = progress.left_out.iter().filter(is_back).map(|(place, _)| place.clone()).collect();
-        if back.is_empty() {
+    /// Has them looked at as a whole.
+    fn take_back(&mut self, progress: &mut Progress, places: &[PathBuf]) {
+        if places.is_empty() {
             return;
         }
         let mut again = DirtySet::new(self.settings.max_pending);
-        for place in back {
-            let (mirror, Fields { path, path_hex }) = (self.executor.mirror(), json::fields(&place));
-            info!(mirror:%, path, path_hex; "{mirror}: {}, which was left as it is, is mirrored again", text::path(&place));
-            self.take_in_again(progress, &place);
-            again.mark(&place, Mark::Deep);
+        for place in places {
+            let (mirror, Fields { path, path_hex }) = (self.executor.mirror(), json::fields(place));
+            info!(mirror:%, path, path_hex; "{mirror}: {}, which was left as it is, is mirrored again", text::path(place));
+            self.take_in_again(progress, place);
+            again.mark(place, Mark::Deep);
         }
         self.queue.put_back(&again);
     }
 }
 
-/// Whether anything at a place, or below it, is looked at for a batch.
+/// Whether anything at a place, or below it, is looked at for a batch, or the level of the directory in which it is.
 fn reaches(progress: &Progress, batch: &DirtySet, place: &Path) -> bool {
     let moves = progress.moves.all();
     let mut others = moves.iter().map(|it| &it.to).chain(&progress.replaced);
-    batch.reaches(place)
+    batch.reaches(place.parent().unwrap_or(place))
         || progress.suspects.has_below(place)
         || others.any(|path| path.starts_with(place) || place.starts_with(path))
 }

@@ -52,9 +52,11 @@ impl Worker<'_> {
         if self.executor.mode() == Mode::DryRun || !progress.caught_up() {
             return Names::One;
         }
-        // With what was left out below it, a directory would be there twice.
-        let is_whole = |it: &&Move| !progress.left_out.keys().any(|dir| dir.starts_with(&it.from));
-        let moves: Vec<&Move> = progress.moves.all().into_iter().filter(is_whole).collect();
+        // What is left out has neither of the two names changed.
+        let is_apart =
+            |path: &Path| !progress.left_out.keys().any(|dir| dir.starts_with(path) || path.starts_with(dir));
+        let moves = progress.moves.all().into_iter().filter(|it| is_apart(&it.from) && is_apart(&it.to));
+        let moves: Vec<&Move> = moves.collect();
         let placements = self.placements(&moves);
         if placements.is_empty() {
             return Names::One;

@@ -1,5 +1,6 @@
 //! What a worker makes of success and failure: what is tried again, when, and what is said of it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{fs, io};
@@ -12,10 +13,11 @@ use super::super::progress::{Cure, Progress};
 use super::{LOOK_AGAIN, Worker};
 use crate::dirty::{DirtySet, Mark};
 use crate::exit::Failure;
+use crate::mounted::NOT_MOUNTED;
 use crate::report::json::{self, Fields};
 use crate::report::repeats::Say;
 use crate::report::text::{self, count};
-use crate::rsync::argv::pattern_for_directory;
+use crate::rsync::argv::{pattern_for, pattern_for_directory};
 use crate::rsync::outcome::{Failing, HIDDEN, Trouble, VANISHED};
 
 /// Why a directory is left out when rsync could not name what is in it.
@@ -80,7 +82,7 @@ impl Worker<'_> {
             let (mirror, Fields { path, path_hex }) = (self.executor.mirror(), json::fields(&dir));
             error!(mirror:%, path, path_hex; "{mirror}: {} {why}", text::path(&dir));
             progress.counters.errors += 1;
-            self.patterns.push(pattern_for_directory(&dir));
+            self.patterns.push(left_out_by(&dir, why));
             self.executor.left_alone().insert(dir.clone());
             progress.left_out.insert(dir, why.to_owned());
         }
@@ -90,7 +92,10 @@ impl Worker<'_> {
     /// there was touched. Where something was mounted, that it is gone tells nothing: it stays as it is.
     pub(super) fn forget_what_is_gone(&mut self, progress: &mut Progress) {
         let root = self.executor.root();
-        let is_gone = |dir: &Path| fs::symlink_metadata(root.join(dir)).is_err_and(|e| is_absence(&e));
+        let is_gone = |dir: &Path| match fs::symlink_metadata(root.join(dir)) {
+            Ok(meta) => !meta.is_dir(),
+            Err(e) => is_absence(&e),
+        };
         let fails_no_more = |(dir, why): &(&PathBuf, &String)| *why == TOO_LONG && is_gone(dir);
         let gone: Vec<PathBuf> = progress.left_out.iter().filter(fails_no_more).map(|(dir, _)| dir.clone()).collect();
         if gone.is_empty() {
@@ -108,10 +113,11 @@ impl Worker<'_> {
 
     /// Leaves a directory out no more.
     pub(super) fn take_in_again(&mut self, progress: &mut Progress, dir: &Path) {
-        let pattern = pattern_for_directory(dir);
-        self.patterns.retain(|excluded| *excluded != pattern);
-        self.executor.left_alone().remove(dir);
-        progress.left_out.remove(dir);
+        if let Some(why) = progress.left_out.remove(dir) {
+            let pattern = left_out_by(dir, &why);
+            self.patterns.retain(|excluded| *excluded != pattern);
+            self.executor.left_alone().remove(dir);
+        }
     }
 
     /// Puts the failing paths, or the whole batch when they are not known, aside for another attempt.
@@ -165,6 +171,11 @@ impl Worker<'_> {
             warn!(mirror:%; "{mirror}: what failed before has arrived");
         }
     }
+}
+
+/// The pattern that leaves a directory out. Where something was mounted, whatever is there instead is left out as well.
+fn left_out_by(dir: &Path, why: &str) -> OsString {
+    if why == NOT_MOUNTED { pattern_for(dir) } else { pattern_for_directory(dir) }
 }
 
 /// Whether there is nothing, rather than something that cannot be looked at.

@@ -61,18 +61,20 @@ impl Worker<'_> {
         if turn.as_ref().is_some_and(Lock::after_crash) && !progress.cut_off {
             self.children.let_settle(self.executor.mirror(), "a pass");
         }
-        let held = match self.hold_mounts(progress, batch) {
+        let held = self.hold_mounts(progress, batch);
+        let held = match held.and_then(|held| self.note_mounts(progress).map(|()| held)) {
             Ok(held) => held,
             Err(e) => {
                 turn.into_iter().for_each(Lock::end);
-                let trouble =
-                    Trouble::new(Exit::Failed, format!("what is mounted in the source cannot be found out: {e}"));
+                let trouble = Trouble::new(
+                    Exit::Failed,
+                    format!("what is mounted in the source, or was, cannot be found out: {e}"),
+                );
                 return self.postpone(progress, batch, trouble, Cure::Operator);
             }
         };
         self.publish(progress, batch.len());
         self.note_moved(progress);
-        self.note_mounts(progress);
         let (begun, pushed) = (Instant::now(), SystemTime::now());
         let (outcome, tally) = self.transfer(progress, batch);
         drop(held);
