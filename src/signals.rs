@@ -14,7 +14,7 @@ use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::{Handle, Signals};
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::{emulate_default_handler, raise};
 
 /// What SIGHUP does.
 pub enum Hangup {
@@ -82,9 +82,8 @@ pub fn install(
 
 impl Listener {
     /// Before this process becomes another program, when no thread does anything any more: all signals wait until that program
-    /// calls [`install`]. Tells if one asked for the end before, which the other program would never hear of.
-    #[must_use]
-    pub fn hand_over(self) -> Option<i32> {
+    /// calls [`install`], also the one that asked for the end before, if one did.
+    pub fn hand_over(self) {
         mask::hold_back();
         self.handle.close();
         // That it panicked was said.
@@ -95,7 +94,12 @@ impl Listener {
         while !is_alone() && Instant::now() < deadline {
             thread::sleep(TICK);
         }
-        i32::try_from(LAST.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+        // Held back, it stays pending across exec(2) (signal(7)).
+        if let Some(signal) = i32::try_from(LAST.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+            && let Err(e) = raise(signal)
+        {
+            warn!("who asked for the end has to ask again: {e}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use indicatif::HumanDuration;
 use log::{Level, error, log_enabled, warn};
 
@@ -60,11 +60,7 @@ impl Arguments for WatchArgs {
 
 fn run(global: &Global, args: &WatchArgs) -> Result<End> {
     let begun = Instant::now();
-    let mut setup = setup::prepare(global, &args.selection)?;
-    if env::var_os(RELOADED).is_some() && setup.settings.watch.start == Start::None {
-        // Nobody was watching for a moment.
-        setup.settings.watch.start = Start::Changed;
-    }
+    let setup = prepare(global, args)?;
     let children = Arc::new(Children::default());
     let (tell, news) = mpsc::channel();
     let asked_to_end = Arc::new(AtomicBool::new(false));
@@ -96,6 +92,7 @@ fn run(global: &Global, args: &WatchArgs) -> Result<End> {
         mode,
         empty,
         bounds: bounds(args, begun),
+        anew: has_begun_anew(),
         on_item: &|mirror, change, path| tell_item(&list, mode, mirror, change, path),
         metrics: &setup.metrics,
         log_file: args.logging.log_file.as_deref(),
@@ -109,9 +106,9 @@ fn run(global: &Global, args: &WatchArgs) -> Result<End> {
     let outcome = engine.run(mirrors, &news, &tell)?;
     drop(bars);
     notifier.finish(&hooks, if outcome.reload { Hurry::Some } else { Hurry::None });
-    // Who asks for the end meanwhile, gets it.
-    if outcome.reload && outcome.signal.is_none() {
-        return begin_anew(listener);
+    // Also when the end was asked for meanwhile: nobody has seen what happened since the sources were stopped.
+    if outcome.reload {
+        return Err(begin_anew(listener));
     }
     exits.extend(&outcome.exits);
     if mode == Mode::Real && !args.json {
@@ -122,6 +119,20 @@ fn run(global: &Global, args: &WatchArgs) -> Result<End> {
         // What was left undone is more important than why it ended.
         (_, exit) => End::Exit(exit),
     })
+}
+
+/// Whether this process watched before, with other settings.
+fn has_begun_anew() -> bool {
+    env::var_os(RELOADED).is_some()
+}
+
+fn prepare(global: &Global, args: &WatchArgs) -> Result<Setup> {
+    let mut setup = setup::prepare(global, &args.selection)?;
+    if has_begun_anew() && setup.settings.watch.start == Start::None {
+        // Nobody was watching for a moment.
+        setup.settings.watch.start = Start::Changed;
+    }
+    Ok(setup)
 }
 
 /// The signal that asked for the end before anything was watched. It may have been asked to read its configuration again before.
@@ -236,15 +247,13 @@ fn may_reload(global: &Global, args: &WatchArgs, left_out: &[(Mirror, Exit)]) ->
 }
 
 /// Becomes the same program anew, with the same arguments. Nothing is left of the settings, and what happens until everything
-/// is watched again is found from the stamp on.
-fn begin_anew(listener: Listener) -> Result<End> {
+/// is watched again is found from the stamp on. Returns why it could not.
+fn begin_anew(listener: Listener) -> Error {
     let mut args = env::args_os();
     let program = args.next().unwrap_or_else(|| "sersync".into());
     let mut command = process::Command::new(&program);
     command.args(args).env(RELOADED, "1");
-    if let Some(signal) = listener.hand_over() {
-        return Ok(End::Signal(signal));
-    }
+    listener.hand_over();
     let e = command.exec();
-    Err(Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into())
+    Failure::new(Exit::Failed, format!("{} cannot be begun anew: {e}", text::path(Path::new(&program)))).into()
 }

@@ -33,6 +33,10 @@ pub(super) struct Control<'a> {
     queues: &'a [Arc<Queue>],
     news: &'a Receiver<News>,
     service: Service,
+    /// Until then it may send what is left, once a signal has asked for the end.
+    deadline: Option<Instant>,
+    /// Not decided upon yet; who ends already does not begin anew.
+    asked_to_reload: bool,
     outcome: Ended,
 }
 
@@ -48,7 +52,7 @@ impl<'a> Control<'a> {
         let noted = engine.metrics.are_wanted() && engine.mode == Mode::Real;
         let service = Service::new(sources.len(), queues.len(), noted);
         let outcome = Ended { exits: Vec::new(), signal: None, reload: false };
-        Control { engine, mirrors, sources, queues, news, service, outcome }
+        Control { engine, mirrors, sources, queues, news, service, deadline: None, asked_to_reload: false, outcome }
     }
 
     /// Controls the engine until all its workers have ended.
@@ -57,7 +61,8 @@ impl<'a> Control<'a> {
         self.say_that_it_ends();
         let drain = self.engine.bounds.drain_timeout;
         // What is not sent by then is found from the stamp on.
-        let deadline = Instant::now() + if self.outcome.reload { drain.min(LONGEST_RELOAD) } else { drain };
+        let time = if self.outcome.reload { drain.min(LONGEST_RELOAD) } else { drain };
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + time);
         self.stop_sources(deadline);
         let ending = if self.outcome.reload { Ending::Anew } else { Ending::ForGood };
         self.queues.iter().for_each(|queue| queue.close(ending));
@@ -73,20 +78,13 @@ impl<'a> Control<'a> {
         let bounds = &self.engine.bounds;
         let end = bounds.run_for.map(|time| Instant::now() + time);
         let mut look = self.engine.left_out.map(|_| Instant::now() + LOOK_FOR_MIRRORS);
-        while !self.all_have_ended() && self.outcome.signal.is_none() {
-            if mem::take(&mut self.outcome.reload) && (self.engine.may_reload)() {
+        while !self.all_have_ended() && !self.is_to_end() {
+            if self.outcome.signal.is_none() && self.is_to_begin_anew(&mut look) {
                 self.outcome.reload = true;
                 return;
             }
-            if look.is_some_and(|look| look <= Instant::now()) {
-                look = Some(Instant::now() + LOOK_FOR_MIRRORS);
-                if let Some(why) = self.engine.left_out.and_then(|may_begin| may_begin()) {
-                    info!("{why}");
-                    self.outcome.reload = true;
-                    return;
-                }
-            }
-            let tick = bounds.until_idle.map(|_| Instant::now() + TICK);
+            let looks = bounds.until_idle.is_some() || self.outcome.signal.is_some();
+            let tick = looks.then(|| Instant::now() + TICK);
             self.alive();
             self.engine.notifier.beat();
             let due = self.service.due().into_iter().chain(self.engine.notifier.due()).chain(look);
@@ -97,6 +95,36 @@ impl<'a> Control<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the settings are to be read again: somebody asks for it, or a mirror that was left out could be watched now.
+    fn is_to_begin_anew(&mut self, look: &mut Option<Instant>) -> bool {
+        if mem::take(&mut self.asked_to_reload) && (self.engine.may_reload)() {
+            return true;
+        }
+        if look.is_none_or(|look| Instant::now() < look) {
+            return false;
+        }
+        *look = Some(Instant::now() + LOOK_FOR_MIRRORS);
+        let why = self.engine.left_out.and_then(|may_begin| may_begin());
+        why.inspect(|why| info!("{why}")).is_some()
+    }
+
+    /// Whether a signal has asked for the end. Who has begun anew catches up before, as far as there is time: nobody has seen
+    /// what happened meanwhile.
+    fn is_to_end(&mut self) -> bool {
+        if self.outcome.signal.is_none() {
+            return false;
+        }
+        if !self.engine.anew || !self.queues.iter().any(|queue| queue.is_catching_up()) {
+            return true;
+        }
+        let drain = self.engine.bounds.drain_timeout;
+        let deadline = *self.deadline.get_or_insert_with(|| {
+            info!("ending: looking first for what changed while it began anew");
+            Instant::now() + drain
+        });
+        deadline <= Instant::now()
     }
 
     fn say_that_it_ends(&self) {
@@ -125,13 +153,6 @@ impl<'a> Control<'a> {
         let least = Instant::now() + LEAST_TIME_TO_END;
         let mut until = Some(deadline.max(least));
         while !self.all_have_ended() {
-            if self.outcome.reload && self.outcome.signal.is_some() {
-                // Whoever asks for the end meanwhile gets it, with the time that there is for an end.
-                self.outcome.reload = false;
-                self.queues.iter().for_each(|queue| queue.close(Ending::ForGood));
-                until = until.map(|_| Instant::now() + self.engine.bounds.drain_timeout);
-                self.say_that_it_ends();
-            }
             // For an endpoint that fails anyway, the others do not wait.
             if self.outcome.reload && self.queues.iter().all(|queue| queue.is_stuck()) {
                 until = until.map(|until| until.min(least));
@@ -163,7 +184,7 @@ impl<'a> Control<'a> {
         match piece {
             Ok(News::Ended(exit)) => self.outcome.exits.push(exit),
             Ok(News::Signal(signal)) => self.outcome.signal = Some(signal),
-            Ok(News::Reload) => self.outcome.reload = true,
+            Ok(News::Reload) => self.asked_to_reload = true,
             Ok(News::Watched) => self.service.watched(),
             Err(_) => return false,
         }

@@ -69,6 +69,9 @@ pub struct Engine<'a> {
     pub empty: EmptySource,
     /// When and how to end.
     pub bounds: Bounds,
+    /// Whether it goes on where a watch with other settings has stopped. What happened in between is only found when it has
+    /// caught up.
+    pub anew: bool,
     /// Told about each path that is changed or, in a dry run, would be.
     pub on_item: &'a (dyn Fn(&Mirror, Change, &Path) + Sync),
     /// Told about each batch that was sent.

@@ -48,11 +48,21 @@ struct State {
     delivered: Instant,
     /// Somebody waits for that.
     awaited: bool,
-    /// The worker has something to do, so the mirror is not idle.
-    busy: bool,
+    doing: Doing,
     /// The worker does not know yet what is to be said of the mirror.
     news: bool,
     course: Course,
+}
+
+/// What the worker is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It finds out what happened before it was watched.
+    CatchingUp,
+    /// It is at work, so the mirror is not idle.
+    Something,
+    /// It waits.
+    Nothing,
 }
 
 /// Whether there will be more.
@@ -101,7 +111,7 @@ impl Queue {
             degraded: None,
             delivered: now,
             awaited: false,
-            busy: true,
+            doing: Doing::CatchingUp,
             news: false,
             course: Course::GoesOn,
         };
@@ -133,7 +143,7 @@ impl Queue {
             let due = state.pending.due(self.delay, self.max_delay).filter(|_| state.root.is_some());
             let due = due.map(|due| hold.map_or(due, |hold| hold.max(due)));
             if due.is_some_and(|due| due <= now) {
-                state.busy = true;
+                state.doing = Doing::Something;
                 return Wake::Batch(state.pending.hand_out(now));
             }
             if wake_at.is_some_and(|time| time <= now) {

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::full_sync::Place;
 use crate::support::daemon::Rsyncd;
 use crate::support::events::for_each_source;
-use crate::support::sersync::{Running, Sersync};
+use crate::support::sersync::Sersync;
 use crate::support::tree::{assert_same, wait_until_same};
 use crate::support::{SOON, let_pass, wait_for};
 use crate::watch::{LATER, mirror, quick, watch};
@@ -18,7 +18,8 @@ for_each_source! {
     on_hangup_it_goes_on_with_the_configuration_as_it_is_then,
     a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment,
     a_source_that_comes_later_is_watched_then,
-    who_is_to_end_while_it_begins_anew_ends,
+    who_is_to_end_while_it_begins_anew_sends_everything_before,
+    who_is_to_end_while_it_begins_anew_waits_for_no_endpoint_that_is_gone,
     who_is_to_end_while_it_begins_anew_still_sends_what_is_pending,
     a_hangup_leaves_what_fails_to_the_watch_that_begins_then,
 }
@@ -66,25 +67,33 @@ fn on_hangup_it_goes_on_with_the_configuration_as_it_is_then() {
     running.terminate().signal(Signal::TERM);
 }
 
-/// It ends by the signal, or says that it had just begun and not compared everything yet.
-#[track_caller]
-fn ends_in_order(running: Running) {
-    let output = running.terminate();
-    assert!(output.signal == Some(Signal::TERM.as_raw()) || output.code == Some(3), "{output}");
-}
-
-fn who_is_to_end_while_it_begins_anew_ends() {
+fn who_is_to_end_while_it_begins_anew_sends_everything_before() {
     let (daemon, place) = (Rsyncd::builder().start(), Place::new());
     fs::write(place.source().join("f"), "1").unwrap();
     let config = quick(&place, &[&daemon], "");
     // Whatever it is just doing: the times only make that different each time.
-    for milliseconds in [0, 1, 3, 10, 30, 100] {
+    for milliseconds in [0, 1, 3, 6, 10, 20, 30, 50, 100, 200] {
         let running = without_terminal(&place, &config).spawn();
         running.wait_for_log("watching", LATER);
         running.signal(Signal::HUP);
         let_pass(Duration::from_millis(milliseconds));
-        ends_in_order(running);
+        fs::write(place.source().join(milliseconds.to_string()), "new").unwrap();
+        running.terminate().signal(Signal::TERM);
+        assert_same(&place.source(), &mirror(&daemon));
     }
+}
+
+fn who_is_to_end_while_it_begins_anew_waits_for_no_endpoint_that_is_gone() {
+    let (daemon, place) = (Rsyncd::builder().start(), Place::new());
+    let mut dead = Rsyncd::builder().start();
+    fs::write(place.source().join("f"), "1").unwrap();
+    let running = without_terminal(&place, &quick(&place, &[&daemon, &dead], "")).spawn();
+    wait_for("both to be live", LATER, || running.stderr_so_far().matches("caught up").count() == 2);
+    dead.stop();
+    running.signal(Signal::HUP);
+    fs::write(place.source().join("f"), "22").unwrap();
+    running.terminate().code(3);
+    assert_same(&place.source(), &mirror(&daemon));
 }
 
 fn a_source_that_comes_later_is_watched_then() {
@@ -127,8 +136,7 @@ fn a_hangup_ends_no_watch_whatever_is_wrong_at_that_moment() {
     drop(other);
     fs::write(place.source().join("f"), "22").unwrap();
     wait_until_same(&place.source(), &mirror(&daemon), LATER);
-    // It may still be beginning anew.
-    ends_in_order(running);
+    running.terminate().signal(Signal::TERM);
     let bounded = Sersync::of("setsid", &[env!("CARGO_BIN_EXE_sersync"), "watch", "--for", "1h", "-v", "-c"]);
     let bounded = bounded.arg(&config).state_dir(&place.dir.path().join("state")).spawn();
     bounded.wait_for_log("caught up", LATER);
@@ -180,6 +188,9 @@ fn who_is_to_end_while_it_begins_anew_still_sends_what_is_pending() {
     wait_for("the file to be on its way", LATER, is_on_the_way);
     running.signal(Signal::HUP);
     running.wait_for_log("beginning anew", LATER);
+    // Most likely when nobody watches any more, but before it is another program.
+    let_pass(Duration::from_millis(300));
+    fs::write(place.source().join("small"), "s").unwrap();
     running.terminate().signal(Signal::TERM);
     assert_same(&place.source(), &mirror(&daemon));
 }

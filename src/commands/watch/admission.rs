@@ -1,13 +1,12 @@
 //! Which mirrors may be watched, and what becomes of those that may not.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use log::{debug, error};
 
-use super::{RELOADED, WatchArgs};
+use super::{WatchArgs, has_begun_anew};
 use crate::commands::setup::Setup;
 use crate::executor::Mode;
 use crate::exit::{Exit, Failure};
@@ -69,7 +68,7 @@ pub(super) fn admitted(
     // Whoever took the locks in the moment in which they were free ends sooner or later. With something else to watch, that is
     // looked for meanwhile.
     let locked = admission.failures.iter().position(|(_, failure)| failure.exit == Exit::Locked);
-    if let Some(place) = locked.filter(|_| admission.mirrors.is_empty() && env::var_os(RELOADED).is_some()) {
+    if let Some(place) = locked.filter(|_| admission.mirrors.is_empty() && has_begun_anew()) {
         let (mirror, _) = admission.failures.remove(place);
         match take(&mirror, LONG) {
             Ok(lock) => admission.mirrors.push((mirror, Some(lock))),

@@ -66,7 +66,8 @@ was sent; in the end there is a summary. [notify] and [metrics] in the configura
 
 As a service it is one of Type=notify: it says when everything is watched, that it is alive where WatchdogSec= asks for
 that, when it reads its settings again, and when it ends. On SIGHUP it reads the configuration again, when it has no terminal:
-what is wrong there is said and changes nothing. Nothing that happens meanwhile is missed.
+what is wrong there is said and changes nothing. Nothing that happens meanwhile is missed, also when it is told to end in that
+moment.
 
 With --json each line is an object. sersync-watch(8) lists the fields.
 

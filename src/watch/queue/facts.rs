@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Course, Ending, Queue};
+use super::{Course, Doing, Ending, Queue};
 use crate::moment::Moment;
 use crate::root::Identity;
 
@@ -16,12 +16,18 @@ impl Queue {
 
     /// The worker has something that it is trying to do.
     pub(in crate::watch) fn begins_work(&self) {
-        self.lock().busy = true;
+        self.lock().doing = Doing::Something;
     }
 
     /// The worker has nothing left that it is trying to do.
     pub(in crate::watch) fn ends_work(&self) {
-        self.lock().busy = false;
+        self.lock().doing = Doing::Nothing;
+    }
+
+    /// Whether the worker is still finding out what happened before it was watched, and nothing keeps it from that.
+    #[must_use]
+    pub(in crate::watch) fn is_catching_up(&self) -> bool {
+        !self.is_stuck() && self.lock().doing == Doing::CatchingUp
     }
 
     /// What comes after the end, when it is to end.
@@ -53,7 +59,7 @@ impl Queue {
     #[must_use]
     pub(in crate::watch) fn idle_for(&self) -> Option<Duration> {
         let state = self.lock();
-        (!state.busy).then(|| state.pending.last().elapsed())
+        (state.doing == Doing::Nothing).then(|| state.pending.last().elapsed())
     }
 
     /// How many paths are pending.
