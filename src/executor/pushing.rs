@@ -117,8 +117,8 @@ impl Executor<'_> {
         }
     }
 
-    /// The scopes as this endpoint can take them, without what is left alone. Where something is excluded, nothing is deleted by name either: inside a
-    /// directory that is named as missing, rsync 3.5.0 deletes what is excluded as well.
+    /// The scopes as this endpoint can take them, without what is left alone. Where something is excluded, nothing is deleted by
+    /// name either: inside a directory that is named as missing, rsync 3.5.0 deletes what is excluded as well.
     pub(super) fn adapted(&self, scopes: &[Scope], exclude: &[OsString]) -> Vec<Scope> {
         let by_name = self.missing_args == MissingArgs::Work && exclude.is_empty();
         let adapt = |scope: Scope| match scope {
